@@ -1,0 +1,89 @@
+"""Known values of the decimals (data/checks.json), compared claim by claim."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.constants import CONSTANTS
+from indexer.packaged import data_file
+from indexer.summary import DigitSummary
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that should be so: what was expected, what was found, and whether they agree."""
+
+    claim: str
+    expected: str
+    found: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the claim holds."""
+        return self.expected == self.found
+
+
+@cache
+def _known_values() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(data_file("checks.json").read_text("utf-8"))
+    return document
+
+
+def known_sizes(constant: str) -> list[int]:
+    """The numbers of decimals for which anything about the whole is known, ascending."""
+    if constant != "pi":
+        return []
+    known = _known_values()
+    tables = (known["decimal_hash"], known["digit_counts"], known["sha256_of_ascii_decimals"])
+    return sorted({int(size) for table in tables for size in table})
+
+
+def _text_at(digits: NDArray[np.uint8], start: int, length: int) -> str:
+    return digits[start : start + length].tobytes().decode("ascii", "replace")
+
+
+def _whole_claims(summary: DigitSummary) -> list[Claim]:
+    """Claims about all of the first summary.n decimals of pi."""
+    known, size = _known_values(), str(summary.n)
+    pairs = (
+        ("decimal hash", known["decimal_hash"], summary.decimal_hash),
+        ("digit counts", known["digit_counts"], list(summary.digit_counts)),
+        ("sha256", known["sha256_of_ascii_decimals"], summary.sha256),
+    )
+    return [
+        Claim(f"{what} of the first {summary.n:,}", str(table[size]), str(found))
+        for what, table, found in pairs
+        if size in table
+    ]
+
+
+def compare_known(
+    constant: str, digits: NDArray[np.uint8], summaries: dict[int, DigitSummary]
+) -> list[Claim]:
+    """What is known of a constant against uint8[n] ASCII digits and summaries of its beginnings.
+
+    summaries as from `summarise(digits, …, known_sizes(constant))`. A store of any n is compared
+    with every known size that it reaches. Cost: O(1) beside the summaries.
+    """
+    first = CONSTANTS[constant].first_decimals
+    source = CONSTANTS[constant].oeis
+    claims = [Claim(f"first 50 decimals (OEIS {source})", first, _text_at(digits, 0, 50))]
+    if constant != "pi":
+        return claims
+    for size in known_sizes(constant):
+        if size in summaries:
+            claims += _whole_claims(summaries[size])
+    known = _known_values()
+    for size, last in known["last_20_digits"].items():
+        if int(size) <= len(digits):
+            found = _text_at(digits, int(size) - len(last), len(last))
+            claims.append(Claim(f"the 20 up to offset {int(size):,}", last, found))
+    for text, offset in known["strings_at"].items():
+        if offset - 1 + len(text) <= len(digits):
+            found = _text_at(digits, offset - 1, len(text))
+            claims.append(Claim(f"at offset {offset:,}", text, found))
+    return claims

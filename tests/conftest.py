@@ -1,0 +1,34 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.compute import compute_digits
+from indexer.packaged import data_file
+
+N = 10**7
+
+
+@pytest.fixture(scope="session")
+def contest() -> dict:
+    return json.loads(data_file("contest.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def soundcloud(contest) -> np.ndarray:
+    return np.array([int(c) for c in contest["bitmap"]], np.uint8).reshape(6, 14)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory) -> Path:
+    """A home with the default store, 10^7 real decimals of pi (about 5 s)."""
+    folder = tmp_path_factory.mktemp("home")
+    compute_digits(folder, N)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decimals(home) -> np.ndarray:
+    """The 10^7 decimals, uint8 ASCII."""
+    return np.fromfile(home / f"pi-{N}" / "decimals.txt", np.uint8)
