@@ -1,0 +1,351 @@
+"""How the scan bounds the distances of one cost table: letters, kinds of key, byte tables.
+
+Pixels are taken in groups of 1 to 4 neighbours with one key, and one table look-up bounds what a
+group costs. The key is a sum of levels, one a pixel; a *letter* maps digits to levels, and it is
+shaped like the costs themselves: the letters of l1 are |d - r| for the few shades r that the
+picture uses most. The table of a group gives, for each key, the least cost any digits with this key
+have (the infimal convolution of the pixels' costs), so the sum over the groups never exceeds the
+distance, whatever the table and the letters. Example: two pixels that cost |a - 0| and |b - 9|, the
+letters d and 9 - d, the key a + (9 - b): the bound is exact. With the key a + b it would be
+|9 - key|.
+
+A key depends on the place in the digits and not on the pixel. So each *kind* of key, a letter for
+each pixel of a group, is one plane, made once a block and read by all groups of that kind. Larger
+groups mean fewer look-ups, more kinds, weaker bounds. Random digits make the law of the bound known
+exactly, so the effort of every choice is computed, and the least is taken.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.window import SHADES
+from query.assembly.layout import (
+    GUARD,
+    LETTER_POSITIONS,
+    MAX_KINDS,
+    POSITIONS,
+    UNROLL,
+    InstructionSet,
+)
+
+# Efforts in look-ups of one vector (0.17 ns on a Zen 5 core); benchmarks/kernels.py measures them.
+# They steer the choice of a plan, never an answer.
+_BASE = 14.0
+_LETTER = 2.0
+_KIND = 4.5
+_STEP = 12.0
+_SCORE = 110.0
+
+# Sums of bounds saturate at one more.
+LARGEST_SUM = 254
+# Letters tried, and kinds tried for the plan.
+_LETTERS_TRIED = (2, 4)
+_CANDIDATE_KINDS = 12
+
+# A kind of key: the letter of each pixel of a group.
+Kind = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the kernel needs to bound one cost table below one limit.
+
+    letters (uint8[l, lanes]), kinds (int64[k, 4]), groups (int64[g]) and tables (uint8[g, lanes])
+    are as in assembly.layout.JOB_FIELDS; n_first groups come before the first test. passing is the
+    fraction of random windows whose bound is within the limit, effort the look-ups a vector.
+    """
+
+    letters: NDArray[np.uint8]
+    kinds: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    tables: NDArray[np.uint8]
+    group_size: int
+    n_first: int
+    threshold: int
+    passing: float
+    effort: float
+
+
+class _Keyed(NamedTuple):
+    """Least costs by key: bounds int64[groups, keys] (each group's least is 0), chances [keys]."""
+
+    bounds: NDArray[np.int64]
+    chances: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Family:
+    """Groups of one size over one choice of letters (uint8[l, 10]), keyed in some kinds."""
+
+    size: int
+    letters: NDArray[np.uint8]
+    keyed: dict[Kind, _Keyed]
+
+
+def aligned(*shape: int) -> NDArray[np.uint8]:
+    """Zeroed uint8 array whose first byte is 64-byte aligned."""
+    size = int(np.prod(shape))
+    raw = np.zeros(size + 64, dtype=np.uint8)
+    skip = -raw.ctypes.data % 64
+    return raw[skip : skip + size].reshape(shape)
+
+
+class Planner:
+    """Plans for one cost table (int32[84, 10]) on one instruction set, for any limit.
+
+    With thorough=False only single pixels are considered: 1 ms of planning instead of 20, which is
+    right below some 10^8 windows.
+    """
+
+    def __init__(self, costs: NDArray[np.int32], isa: InstructionSet, *, thorough: bool) -> None:
+        self._isa = isa
+        table = costs.astype(np.int64)
+        self._lowest = int(table.min(axis=1).sum())
+        rows = table - table.min(axis=1, keepdims=True)
+        self._families = [_single_pixels(rows)]
+        if thorough:
+            # Levels that a sum of 2, 3 or 4 keeps below the entries; halved sums keep their range.
+            most = {2: 31, 3: 21, 4: 15} if isa.entries == 64 else dict.fromkeys((2, 3, 4), 15)
+            for count in _LETTERS_TRIED:
+                chosen = _choose_letters(rows, count)
+                if len(chosen) < count:
+                    break
+                self._families += [
+                    _group(rows, size, rows[chosen], cap, halve=isa.entries < 64)
+                    for size, cap in most.items()
+                ]
+
+    def plan(self, limit: int) -> Plan:
+        """The plan of least effort for the windows within `limit`, which is the lowest or more."""
+        span = limit - self._lowest
+        choices = [c for family in self._families for c in self._choices(family, span)]
+        _, family, kinds = min(choices, key=lambda choice: choice[0])
+        return self._assemble(family, kinds, self._bound_law(family, kinds, span), span)
+
+    def _choices(self, family: _Family, span: int) -> list[tuple[float, _Family, list[Kind]]]:
+        """Uses of 1, 2, … kinds of a family, each adding the one that adds most to the bounds.
+
+        With their efforts, as if the sums of bounds were normal.
+        """
+        kinds = list(family.keyed)
+        quantised = [_quantise(keyed.bounds, span) for keyed in family.keyed.values()]
+        chances = [keyed.chances for keyed in family.keyed.values()]
+        means = np.stack([q @ c for q, c in zip(quantised, chances, strict=True)])
+        squares = np.stack([q**2 @ c for q, c in zip(quantised, chances, strict=True)])
+        groups = np.arange(means.shape[1])
+        allowed: list[int] = []
+        reached = np.full(len(groups), -1.0)
+        choices = []
+        while len(allowed) < MAX_KINDS:
+            best = int(np.maximum(means, reached).sum(axis=1).argmax())
+            if (means[best] <= reached).all():
+                break
+            allowed.append(best)
+            picks = np.array(allowed)[means[allowed].argmax(axis=0)]
+            reached = means[picks, groups]
+            order = np.argsort(-reached, kind="stable")
+            mean = np.cumsum(reached[order])
+            variance = np.cumsum((squares[picks, groups] - reached**2)[order])
+            depth = (mean - _threshold(span)) / np.sqrt(variance + 1e-9)
+            # Half of this is an upper bound of the normal tail, and close to it.
+            passing = np.exp(-(np.maximum(depth, 0) ** 2) / 2) / (1 + np.maximum(depth, 0))
+            chosen = [kinds[k] for k in picks]
+            choices.append((self._effort(family, chosen, passing)[0], family, chosen))
+        return choices
+
+    def _effort(
+        self, family: _Family, kinds: list[Kind], passing: NDArray[np.float64]
+    ) -> tuple[float, int]:
+        """Look-ups a vector, all told, and the number of groups before the best first test.
+
+        passing is the fraction of windows within the threshold after 1, 2, … groups.
+        """
+        lanes = self._isa.lanes
+        tested = np.arange(1, len(kinds) + 1)
+        going_on = -np.expm1(lanes * UNROLL * np.log1p(-np.minimum(passing, 1 - 1e-12)))
+        efforts = tested + going_on * (len(kinds) - tested + _STEP)
+        best = int(efforts.argmin())
+        letters = len({letter for kind in kinds for letter in kind})
+        effort = _BASE + _LETTER * letters + _KIND * len(set(kinds)) + efforts[best]
+        return float(effort + lanes * passing[-1] * _SCORE), best + 1
+
+    def _bound_law(
+        self, family: _Family, kinds: list[Kind], span: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """The best order of the groups, and the fraction within the threshold after each."""
+        threshold = _threshold(span)
+        laws = [
+            np.bincount(_quantise(family.keyed[kind].bounds[g], span), family.keyed[kind].chances)
+            for g, kind in enumerate(kinds)
+        ]
+        order = np.argsort([-(law @ np.arange(len(law))) for law in laws], kind="stable")
+        law = np.ones(1)
+        passing = np.empty(len(kinds))
+        for k, g in enumerate(order):
+            law = np.convolve(law, laws[g][: threshold + 1])[: threshold + 1]
+            passing[k] = law.sum()
+        return order, passing
+
+    def _assemble(
+        self,
+        family: _Family,
+        chosen: list[Kind],
+        bound_law: tuple[NDArray[np.intp], NDArray[np.float64]],
+        span: int,
+    ) -> Plan:
+        lanes = self._isa.lanes
+        order, passing = bound_law
+        effort, n_first = self._effort(family, chosen, passing)
+        letters = sorted({letter for kind in chosen for letter in kind})
+        used = list(dict.fromkeys(chosen))
+        kinds = np.zeros((len(used), 4), dtype=np.int64)
+        for row, kind in enumerate(used):
+            for pixel, letter in enumerate(kind):
+                kinds[row, pixel] = (letters.index(letter) * LETTER_POSITIONS + pixel) * lanes
+        groups = [
+            (used.index(chosen[g]) * (GUARD + POSITIONS) + GUARD + int(g) * family.size) * lanes
+            for g in order
+        ]
+        return Plan(
+            letters=self._tables(list(family.letters[letters])),
+            kinds=kinds,
+            groups=np.array(groups, dtype=np.int64),
+            tables=self._tables(
+                [_quantise(family.keyed[chosen[g]].bounds[g], span) for g in order]
+            ),
+            group_size=family.size,
+            n_first=n_first,
+            threshold=_threshold(span),
+            passing=float(passing[-1]),
+            effort=effort,
+        )
+
+    def _tables(self, rows: Sequence[NDArray[np.integer]]) -> NDArray[np.uint8]:
+        """Look-up tables, one a row; those of 16 entries stand in each 16 bytes of a vector."""
+        lanes, entries = self._isa.lanes, self._isa.entries
+        tables = aligned(len(rows), lanes)
+        for table, row in zip(tables, rows, strict=True):
+            table.reshape(-1, entries)[:, : len(row)] = row
+        return tables
+
+
+def _single_pixels(rows: NDArray[np.int64]) -> _Family:
+    """Every pixel a group, its digit the key: no bound is better, no plan needs more look-ups."""
+    digits = np.arange(SHADES, dtype=np.uint8)[None]
+    return _Family(1, digits, {(0,): _Keyed(rows, np.full(SHADES, 1 / SHADES))})
+
+
+def _use(rows: NDArray[np.int64], letters: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How much of the deviation of each row's cost each letter explains: float64[rows, letters].
+
+    Negative where they go against each other: their sum would say little about either.
+    """
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    shapes = letters - letters.mean(axis=1, keepdims=True)
+    norms = np.maximum(np.sqrt((shapes**2).sum(axis=1)), 1e-9)
+    use: NDArray[np.float64] = centred @ (shapes / norms[:, None]).T
+    return use
+
+
+def _choose_letters(rows: NDArray[np.int64], count: int) -> list[int]:
+    """Up to `count` pixels whose costs resemble those of most others, most useful first."""
+    use = _use(rows, rows)
+    chosen: list[int] = []
+    reached = np.zeros(len(rows))
+    while len(chosen) < count:
+        total = np.maximum(use, reached[:, None]).sum(axis=0)
+        best = int(total.argmax())
+        if total[best] <= reached.sum() + 1e-9:
+            break
+        chosen.append(best)
+        reached = np.maximum(reached, use[:, best])
+    return chosen
+
+
+def _levels(rows: NDArray[np.int64], most: int) -> NDArray[np.uint8]:
+    """Costs as levels up to `most`, all on one scale, so that equal levels cost about the same."""
+    largest = int(rows.max())
+    scaled = rows if largest <= most else np.rint(rows * (most / largest))
+    return scaled.astype(np.uint8)
+
+
+def _group(
+    rows: NDArray[np.int64], size: int, models: NDArray[np.int64], most: int, *, halve: bool
+) -> _Family:
+    """Groups of `size` pixels in letters shaped like `models`, with levels up to `most`.
+
+    They are keyed in the kinds natural to most: each pixel in the letter of most use to it.
+    """
+    letters = _levels(models, most)
+    by_letter = [_by_level(rows, levels) for levels in letters]
+    kinds = _use(rows, models).argmax(axis=1).reshape(-1, size).tolist()
+    popular = Counter(map(tuple, kinds)).most_common(_CANDIDATE_KINDS)
+    keyed = {}
+    for kind, _ in popular:
+        parts = [
+            _Keyed(by_letter[letter].bounds[pixel::size], by_letter[letter].chances)
+            for pixel, letter in enumerate(kind)
+        ]
+        if size == 4:
+            parts = [_join(*parts[:2], halve=halve), _join(*parts[2:], halve=halve)]
+        joined = parts[0]
+        for part in parts[1:]:
+            joined = _join(joined, part, halve=halve)
+        keyed[kind] = joined
+    return _Family(size, letters, keyed)
+
+
+def _by_level(rows: NDArray[np.int64], levels: NDArray[np.uint8]) -> _Keyed:
+    """Least cost of each pixel by the level of its digit, for one letter."""
+    n_levels = int(levels.max()) + 1
+    bounds = np.full((len(rows), n_levels), _UNREACHED)
+    for digit, level in enumerate(levels):
+        bounds[:, level] = np.minimum(bounds[:, level], rows[:, digit])
+    return _Keyed(bounds, np.bincount(levels, minlength=n_levels) / SHADES)
+
+
+# The cost of a level that no digit has: such a key never occurs.
+_UNREACHED = 1 << 40
+
+
+def _join(left: _Keyed, right: _Keyed, *, halve: bool) -> _Keyed:
+    """The groups of left and right pixels together, keyed by the sum of their keys."""
+    order, begins, keys = _sums(len(left.chances), len(right.chances), halve=halve)
+    sums = left.bounds[:, :, None] + right.bounds[:, None, :]
+    flat = sums.reshape(len(sums), -1)[:, order]
+    chances = np.outer(left.chances, right.chances).ravel()
+    bounds = np.minimum.reduceat(flat, begins, axis=1)
+    return _Keyed(bounds, np.bincount(keys, chances).astype(np.float64))
+
+
+@cache
+def _sums(
+    n_left: int, n_right: int, *, halve: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs of keys sorted by their sum, where each sum begins, and the sum of each pair."""
+    keys = np.add.outer(np.arange(n_left), np.arange(n_right)).ravel()
+    if halve:
+        keys = (keys + 1) >> 1
+    order = np.argsort(keys, kind="stable")
+    return order, np.searchsorted(keys[order], np.arange(keys.max() + 1)), keys
+
+
+def _threshold(span: int) -> int:
+    """The largest sum of quantised bounds a window within the limit can have."""
+    return min(span, LARGEST_SUM)
+
+
+def _quantise(bounds: NDArray[np.int64], span: int) -> NDArray[np.int64]:
+    """Bounds as bytes: as they are where the span fits, else scaled so that it does; at most 255.
+
+    Rounded down: the sum of rounded-down terms is at most the rounded-down sum, so a window within
+    the limit never has more than the threshold.
+    """
+    scaled = bounds if span <= LARGEST_SUM else bounds * LARGEST_SUM // span
+    return np.minimum(scaled, LARGEST_SUM + 1)
