@@ -1,0 +1,32 @@
+# Recipes; each is one plain command, in the environment that is active.
+
+default:
+    @just --list
+
+# lint, format and types
+check:
+    ruff check .
+    ruff format --check .
+    mypy
+
+# the fast suite (3 minutes)
+test *ARGS:
+    python -m pytest {{ARGS}}
+
+# thousands of random tables against the plain loop (10 minutes)
+test-slow:
+    python -m pytest -m slow
+
+# measure: the scan against C, where its time goes, start-up (needs a store of 10^9 decimals and gcc)
+bench:
+    python benchmarks/scan.py
+    python benchmarks/kernels.py
+    python benchmarks/startup.py
+
+# the contest's lists at 10^9 decimals
+contest:
+    python benchmarks/contest.py
+
+fmt:
+    ruff check --fix .
+    ruff format .

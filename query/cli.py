@@ -1,0 +1,396 @@
+"""The command `pilogo`, and the one place that turns errors into exit codes.
+
+Data goes to standard output, everything else to standard error. Heavy imports are made inside the
+commands, so that `pilogo --help` does not wait for them.
+"""
+
+import contextlib
+import math
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+
+import click
+
+from indexer.cli import (
+    Count,
+    constant_option,
+    digits,
+    digits_option,
+    format_option,
+    home_option,
+    progress_option,
+    threads_option,
+)
+from indexer.errors import LogoError, PilogoError, UsageError
+from indexer.meter import draw_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from query.answer import Answer
+    from query.finder import Finder
+    from query.metrics import CostTable
+    from query.terminal import Style
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Spelled out for the help: the modules that define them import NumPy. A test compares them.
+METRICS = ("l1", "l2", "gray-l1", "gray-l2", "lightness")
+FITS = ("pad", "crop", "stretch")
+MOST_MATCHES = 100_000
+# A line on standard input longer than this is no bitmap.
+_LONGEST_LINE = 4096
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pilogo", message="%(package)s %(version)s")
+def cli() -> None:
+    """Find a small picture in the decimals of π.
+
+    A picture becomes 14x6 pixels in ten shades, 84 digits; the answer is the windows of 84 decimals
+    that look most like it, proven by comparing every one.
+
+    \b
+    Examples:
+      pilogo find logo.png
+      pilogo find logo.svg --digits 1e9 --sheet found.png
+      pilogo digits compute 1e9
+      pilogo odds logo.png
+    """
+
+
+cli.add_command(digits)
+
+
+def picture_options(command: Command) -> Command:
+    """--fit, --invert and --no-trim: how a picture becomes a bitmap."""
+    for option in (
+        click.option("--no-trim", "trim", flag_value=False, default=True, type=bool,
+                     help="Keep a border of one colour; without this it is cut."),
+        click.option("--invert", is_flag=True, help="Swap light and dark."),
+        click.option("--fit", type=click.Choice(FITS), default="pad", show_default=True,
+                     help="How another shape becomes 14x6: pad the sides, crop them, or stretch."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def metric_options(command: Command) -> Command:
+    """--metric and --costs: what a distance is."""
+    for option in (
+        click.option("--costs", type=click.Path(path_type=Path), metavar="FILE",
+                     help="CSV of 84x10 numbers, in place of a metric: the cost of each digit."),
+        click.option("--metric", type=click.Choice(METRICS), default="l1", show_default=True,
+                     help="What a distance is; see the README."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """A number that is one: click's ranges let nan and infinity through."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number; allowed are numbers above 0", ctx, param)
+    return value
+
+
+def _read_picture(logo: str, picture: dict[str, Any]) -> "NDArray[np.uint8]":
+    from query.bitmap import read_logo  # noqa: PLC0415
+
+    return read_logo(logo, **picture)
+
+
+def _read_table(metric: str, costs: Path | None) -> "Callable[[NDArray[np.uint8]], CostTable]":
+    """What makes a bitmap's cost table; a costs file is read once, before anything else."""
+    from query.metrics import cost_table, read_costs  # noqa: PLC0415
+
+    if costs is None:
+        return lambda bitmap: cost_table(bitmap, metric)
+    table = read_costs(costs)
+    return lambda bitmap: table
+
+
+def _style() -> "Style":
+    from query.terminal import choose_style  # noqa: PLC0415
+
+    return choose_style(sys.stdout.isatty(), os.environ, sys.stdout.encoding)
+
+
+def _print(text: str) -> None:
+    """One answer on standard output, at once: whoever reads a stream waits for it."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `pilogo find - | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _complain(message: str) -> None:
+    line = "".join(c if c.isprintable() else " " for c in message)
+    click.echo(f"pilogo: {' '.join(line.split())}", err=True)
+
+
+@cli.command()
+@click.argument("logos", nargs=-1, required=True, metavar="LOGO...")
+@digits_option
+@constant_option
+@metric_options
+@click.option("--top", type=Count(1, MOST_MATCHES), default=10, metavar="K", show_default=True,
+              help="How many matches.")  # fmt: skip
+@click.option("--distinct", is_flag=True, help="Drop matches that overlap a closer one.")
+@click.option("--exact", is_flag=True,
+              help="Compare every window; without an index that is done anyway.")  # fmt: skip
+@click.option("--missed", type=click.FloatRange(0, min_open=True), default=0.01, metavar="E",
+              show_default=True, callback=_finite,
+              help="How many of the top ten an answer from an index may be expected to lack; "
+              "a scan lacks none.")  # fmt: skip
+@picture_options
+@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png",
+              help="Draw a contact sheet; with several logos FILE-2.png and so on.")  # fmt: skip
+@format_option
+@home_option
+@threads_option
+@progress_option
+def find(logos: tuple[str, ...], **options: Any) -> None:
+    """Find the windows of π that look most like each LOGO.
+
+    LOGO is an image (PNG, JPEG, GIF, BMP, WebP, TIFF, SVG), a text file of 84 digits, 84 digits as
+    they are, or - for one bitmap of 84 digits a line on standard input, answered line by line. The
+    first time, the first ten million decimals are computed.
+
+    A logo that cannot be read is reported, the others are answered, and the exit code is 3.
+
+    \b
+    Examples:
+      pilogo find logo.png
+      pilogo find logo.png --digits 1e9 --metric l2 --sheet found.png
+      pilogo find *.svg --top 3 --distinct --format csv
+      pilogo bitmap logo.png | pilogo find - --format json
+    """
+    make_table = _read_table(options["metric"], options["costs"])
+    picture = {name: options[name] for name in ("fit", "invert", "trim")}
+    sheet: Path | None = options["sheet"]
+    if sheet is not None and not sheet.absolute().parent.is_dir():
+        raise UsageError(f"--sheet {sheet}: there is no folder {sheet.absolute().parent}")
+    finder = _open_finder(options)
+    failed = False
+    answered = 0
+    for name, read in _each_logo(logos, picture):
+        try:
+            bitmap = read()
+        except LogoError as error:
+            _complain(str(error))
+            failed = True
+            continue
+        with draw_progress(options["progress"]) as report:
+            answer = finder.find(
+                bitmap,
+                costs=make_table(bitmap),
+                top=options["top"],
+                distinct=options["distinct"],
+                logo=name,
+                progress=report,
+            )
+        _print_answer(answer, options["format_"], first=answered == 0)
+        answered += 1
+        if sheet is not None:
+            _save_sheet(answer, sheet, answered)
+    if failed:
+        sys.exit(LogoError.exit_code)
+
+
+def _open_finder(options: dict[str, Any]) -> "Finder":
+    """The finder of the store asked for; the default store is made where it is what is missing."""
+    from indexer.digits import DEFAULT_DIGITS  # noqa: PLC0415
+    from query.finder import Finder, needs_default_store  # noqa: PLC0415
+
+    home, constant, n = options["home"], options["constant"], options["digits"]
+    if needs_default_store(home, constant, n):
+        from indexer.compute import compute_digits, plan_compute  # noqa: PLC0415
+
+        plan = plan_compute(DEFAULT_DIGITS, constant, options["threads"])
+        click.echo(
+            f"first use: computing {DEFAULT_DIGITS:,} decimals of {constant}, once; "
+            f"about {max(1, round(plan.seconds))} s",
+            err=True,
+        )
+        with draw_progress(options["progress"]) as report:
+            compute_digits(
+                home, DEFAULT_DIGITS, constant, threads=options["threads"], progress=report
+            )
+    return Finder(home, digits=n, constant=constant, threads=options["threads"])
+
+
+def _each_logo(
+    logos: tuple[str, ...], picture: dict[str, Any]
+) -> Iterator[tuple[str, "Callable[[], NDArray[np.uint8]]"]]:
+    """(name, reader) of every bitmap asked for, standard input read line by line."""
+    for logo in logos:
+        if logo != "-":
+            yield logo, partial(_read_picture, logo, picture)
+            continue
+        empty = True
+        for number, line in enumerate(_lines(sys.stdin.buffer), 1):
+            if line.strip():
+                empty = False
+                yield f"-:{number}", partial(_read_line, line, number, picture)
+        if empty:
+            raise LogoError("standard input is empty; - takes one bitmap of 84 digits a line")
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines as they come, each cut to a length that no bitmap has."""
+    while line := stream.readline(_LONGEST_LINE):
+        rest = line
+        while len(rest) == _LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = stream.readline(_LONGEST_LINE)
+        yield line
+
+
+def _read_line(line: bytes, number: int, picture: dict[str, Any]) -> "NDArray[np.uint8]":
+    from query.bitmap import parse_digits  # noqa: PLC0415
+
+    try:
+        bitmap = parse_digits(line.decode("utf-8", "replace"))
+    except LogoError as error:
+        raise LogoError(f"standard input line {number}: {error}") from None
+    return 9 - bitmap if picture["invert"] else bitmap
+
+
+def _print_answer(answer: "Answer", format_: str, *, first: bool) -> None:
+    from query.report import format_csv, format_json, format_table  # noqa: PLC0415
+
+    if format_ == "json":
+        _print(format_json(answer))
+    elif format_ == "csv":
+        text = format_csv([answer], header=first)
+        if text:
+            _print(text)
+    else:
+        width = shutil.get_terminal_size().columns
+        _print(("" if first else "\n") + format_table(answer, style=_style(), width=width))
+
+
+def _save_sheet(answer: "Answer", sheet: Path, number: int) -> None:
+    from query.sheet import draw_sheet  # noqa: PLC0415
+
+    if number > 1:
+        sheet = sheet.with_name(f"{sheet.stem}-{number}{sheet.suffix}")
+    _save_png(draw_sheet(answer), sheet)
+
+
+def _save_png(image: Any, path: Path) -> None:
+    """Write a picture under a temporary name and rename it: a file of that name is whole or old."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.wip")
+    try:
+        image.save(temporary, format="PNG")
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+    click.echo(f"{path}: {image.width}x{image.height} pixels", err=True)
+
+
+@cli.command()
+@click.argument("logo")
+@picture_options
+@format_option
+def bitmap(logo: str, format_: str, **picture: Any) -> None:
+    """Show what a LOGO becomes: the picture, and its 84 digits.
+
+    Into a pipe only the digits are printed, so that they can be searched.
+
+    \b
+    Examples:
+      pilogo bitmap logo.png
+      pilogo bitmap logo.png --fit crop --invert
+      pilogo bitmap logo.png | pilogo find -
+    """
+    from query.bitmap import format_digits  # noqa: PLC0415
+    from query.report import bitmap_csv, bitmap_json, format_bitmap  # noqa: PLC0415
+
+    digits_ = format_digits(_read_picture(logo, picture))
+    if format_ == "json":
+        _print(bitmap_json(logo, digits_))
+    elif format_ == "csv":
+        _print(bitmap_csv(logo, digits_))
+    else:
+        width = shutil.get_terminal_size().columns
+        _print(format_bitmap(digits_, style=_style(), width=width))
+
+
+@cli.command()
+@click.argument("logo")
+@metric_options
+@click.option("--distance", "distances", type=float, multiple=True, metavar="D",
+              help="Say how many decimals this distance needs; can be repeated.")  # fmt: skip
+@picture_options
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png",
+              help="Draw the odds.")  # fmt: skip
+@format_option
+def odds(logo: str, **options: Any) -> None:
+    """How close a match to expect, and how many decimals closeness needs.
+
+    For n = 10^6 to 10^15 random decimals: the distance within which one window, and ten, are
+    expected. And the other way round: how many decimals are needed to expect one window at a
+    distance, down to the exact picture. Nothing is searched.
+
+    \b
+    Examples:
+      pilogo odds logo.png
+      pilogo odds logo.png --distance 150 --plot odds.png
+      pilogo odds logo.png --metric l2 --format json
+    """
+    from query.odds import compute_odds  # noqa: PLC0415
+    from query.report import format_odds, odds_csv, odds_json  # noqa: PLC0415
+
+    picture = {name: options[name] for name in ("fit", "invert", "trim")}
+    make_table = _read_table(options["metric"], options["costs"])
+    reference = _read_picture(logo, picture)
+    table = make_table(reference)
+    found = compute_odds(reference, table, distances=options["distances"], logo=logo)
+    if options["format_"] == "json":
+        _print(odds_json(found))
+    elif options["format_"] == "csv":
+        _print(odds_csv(found))
+    else:
+        _print(format_odds(found, style=_style()))
+    if options["plot"] is not None:
+        from query.plot import draw_odds  # noqa: PLC0415
+
+        _save_png(draw_odds(found), options["plot"])
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit: 0, or the code of what went wrong, with one line about it."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = cli.main(prog_name="pilogo", standalone_mode=False)
+    except PilogoError as error:
+        _complain(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        return 130
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,156 @@
+"""The library's front door: open a store once, ask it often."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.digits import DEFAULT_DIGITS, choose_store, default_home, list_stores
+from indexer.errors import UsageError
+from indexer.progress import Progress, silent
+from indexer.resources import usable_threads
+from indexer.window import WINDOW, count_windows, offset_of
+from query.answer import Answer, Match
+from query.bitmap import format_digits
+from query.kernels import load_kernel
+from query.metrics import CostTable, cost_table
+from query.scan import Ranking, closest_windows
+
+MOST_MATCHES = 100_000
+
+
+class Finder:
+    """Finds the windows of one store that are closest to a bitmap.
+
+    home is the folder of all stores (default: PILOGO_HOME or the platform's data folder); digits
+    how many decimals to search: the first that many of a store that has them (default: all of the
+    largest store); threads how many run at once; kernel the name of an instruction set
+    (query.kernels.INSTRUCTION_SETS; default: the best there is).
+
+    Raises StoreMissing where there is no such store and StoreDamaged where it contradicts itself.
+
+    >>> finder = Finder(digits=10**7)
+    >>> finder.find(read_logo("logo.png"), metric="l2", top=3).matches[0].offset
+    """
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        digits: int | None = None,
+        constant: str = "pi",
+        threads: int | None = None,
+        kernel: str | None = None,
+    ) -> None:
+        store = choose_store(home or default_home(), digits, constant)
+        self.constant = constant
+        self.digits = digits or store.n
+        self._decimals = store.open(self.digits)
+        self._threads = threads or usable_threads()
+        self._kernel = load_kernel(kernel)
+
+    def find(  # noqa: PLR0913 - the options of `pilogo find`, all but the first with a default
+        self,
+        bitmap: NDArray[np.uint8],
+        *,
+        metric: str = "l1",
+        costs: CostTable | None = None,
+        top: int = 10,
+        distinct: bool = False,
+        logo: str = "",
+        progress: Progress = silent,
+    ) -> Answer:
+        """The `top` closest windows to a bitmap (uint8[6, 14], digits 0 to 9), certified by a scan.
+
+        costs takes the place of the metric's table. distinct leaves out windows that overlap a
+        closer one that stays. logo is a name that the answer repeats. Raises UsageError for a
+        metric that is unknown or a top that is not 1 to 100,000.
+        """
+        if not 1 <= top <= MOST_MATCHES:
+            raise UsageError(f"top is {top}; allowed are 1 to {MOST_MATCHES:,}")
+        table = costs or cost_table(bitmap, metric)
+        began = time.perf_counter()
+
+        def scan(count: int) -> Ranking:
+            return closest_windows(
+                self._decimals,
+                table,
+                count,
+                kernel=self._kernel,
+                threads=self._threads,
+                progress=progress,
+            )
+
+        ranking = self._distinct(top, scan) if distinct else scan(top)
+        seconds = time.perf_counter() - began
+        return Answer(
+            logo=logo,
+            bitmap=format_digits(bitmap),
+            metric=table.name,
+            constant=self.constant,
+            digits=self.digits,
+            mode="scan",
+            certified=True,
+            expected_missed=0.0,
+            seconds=seconds,
+            matches=tuple(self._matches(ranking, table)),
+        )
+
+    def _matches(self, ranking: Ranking, table: CostTable) -> list[Match]:
+        n_windows = count_windows(self.digits)
+        expected: dict[int, float] = {}  # many windows share few distances
+        matches = []
+        pairs = zip(ranking.starts.tolist(), ranking.distances.tolist(), strict=True)
+        for rank, (start, distance) in enumerate(pairs, 1):
+            if distance not in expected:
+                expected[distance] = table.law.expected(distance, n_windows)
+            matches.append(
+                Match(
+                    rank=rank,
+                    offset=offset_of(start),
+                    distance=table.in_units(distance),
+                    expected=expected[distance],
+                    sequence=self._decimals[start : start + WINDOW].tobytes().decode("ascii"),
+                )
+            )
+        return matches
+
+    def _distinct(self, top: int, scan: Callable[[int], Ranking]) -> Ranking:
+        """The `top` closest windows none of which overlaps a closer one of them."""
+        n_windows = count_windows(self.digits)
+        count = 2 * top + 8  # overlapping matches are rare, but not in a picture that repeats
+        while True:
+            ranking = scan(count)
+            kept = _without_overlaps(ranking.starts, top)
+            if len(kept) == top or count >= n_windows:
+                return Ranking(ranking.starts[kept], ranking.distances[kept])
+            count *= 4
+
+
+def _without_overlaps(starts: NDArray[np.int64], top: int) -> list[int]:
+    """Indices of the first `top` windows, in order, that overlap no earlier one of them.
+
+    Two windows overlap where their starts are less than 84 apart; so in each stretch of 84 starts
+    at most one window stays, and only it and its neighbours' need a look. O(len(starts)).
+    """
+    kept: list[int] = []
+    by_stretch: dict[int, int] = {}
+    for index, start in enumerate(starts.tolist()):
+        stretch = start // WINDOW
+        near = (by_stretch.get(k) for k in (stretch - 1, stretch, stretch + 1))
+        if all(other is None or abs(start - other) >= WINDOW for other in near):
+            by_stretch[stretch] = start
+            kept.append(index)
+            if len(kept) == top:
+                break
+    return kept
+
+
+def needs_default_store(home: Path, constant: str, digits: int | None) -> bool:
+    """Whether the default store is what is missing: no store at all, and 10⁷ decimals would do."""
+    if digits is not None and digits > DEFAULT_DIGITS:
+        return False
+    stores = [store for store in list_stores(home) if store.constant == constant]
+    return not any(digits is None or store.n >= digits for store in stores)
