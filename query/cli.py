@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from indexer.cli import (
     progress_option,
     threads_option,
 )
-from indexer.errors import LogoError, PilogoError, UsageError
+from indexer.errors import LogoError, PilogoError, StoreBusy, UsageError
 from indexer.meter import draw_progress
 
 if TYPE_CHECKING:
@@ -224,10 +225,24 @@ def _open_finder(options: dict[str, Any]) -> "Finder":
             err=True,
         )
         with draw_progress(options["progress"]) as report:
-            compute_digits(
-                home, DEFAULT_DIGITS, constant, threads=options["threads"], progress=report
-            )
+            make = partial(compute_digits, home, DEFAULT_DIGITS, constant, progress=report)
+            _when_free(partial(make, threads=options["threads"]))
     return Finder(home, digits=n, constant=constant, threads=options["threads"])
+
+
+def _when_free(make: Callable[[], object]) -> None:
+    """Make a store, after whoever is making it just now: then it is there, or has failed."""
+    told = False
+    while True:
+        try:
+            make()
+        except StoreBusy as error:
+            if not told:
+                _complain(str(error))
+            told = True
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _each_logo(

@@ -37,14 +37,14 @@ class Finder:
 
     def __init__(
         self,
-        home: Path | None = None,
+        home: str | Path | None = None,
         *,
         digits: int | None = None,
         constant: str = "pi",
         threads: int | None = None,
         kernel: str | None = None,
     ) -> None:
-        store = choose_store(home or default_home(), digits, constant)
+        store = choose_store(Path(home) if home else default_home(), digits, constant)
         self.constant = constant
         self.digits = digits or store.n
         self._decimals = store.open(self.digits)

@@ -118,7 +118,8 @@ class _Scan:
         self._lowest = table.law.lowest
         self._best = best
         self._kernel = kernel
-        self._costs = np.zeros((WINDOW, 16), dtype=np.int32)
+        # A byte that is no digit (a damaged file) costs more than any limit.
+        self._costs = np.full((WINDOW, 16), 1 << 24, dtype=np.int32)
         self._costs[:, :SHADES] = table.costs
         self._block = kernel.isa.lanes * STRETCH
         self._planner = (
@@ -200,7 +201,7 @@ class _Scan:
             tested += task.position - before
             passed += task.count
             # Ties can let far more through than the law of the first limit said.
-            if self._planner is not None and plan is not None and passed > 1000 + tested >> 8:
+            if self._planner is not None and plan is not None and passed > 1000 + (tested >> 8):
                 tighter = self._best.limit_from(task.position)
                 if self._lowest <= tighter < limit:
                     plan = self._planner.plan(tighter)

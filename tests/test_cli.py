@@ -256,6 +256,26 @@ def test_first_use_computes_the_default_and_says_so(tmp_path, contest):
     assert json.loads(again.stdout)["matches"] == json.loads(result.stdout)["matches"]
 
 
+def test_two_first_uses_at_once_both_answer(tmp_path):
+    command = [*COMMAND, "find", LOGO, "--format", "json", "--top", "1"]
+    processes = [
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environment(tmp_path),
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    first, second = (json.loads(stdout)["matches"] for stdout, _ in outputs)
+    assert first == second
+    assert sum("is being made by process" in stderr for _, stderr in outputs) == 1
+
+
 def test_a_closed_pipe_is_no_error(home):
     process = subprocess.Popen(
         [*COMMAND, "find", "-", "--digits", "100000", "--format", "json"],

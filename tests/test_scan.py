@@ -189,6 +189,15 @@ def test_a_full_table_of_finds_is_resumed_where_it_stopped(monkeypatch):
     assert run(digits, costs, n, threads=2) == truth(digits, costs, n)
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_a_byte_that_is_no_digit_is_in_no_match(name):
+    digits = random_digits(np.random.default_rng(12), 80_000)
+    digits[40_000] = ord("?")
+    costs = np.array(reference.l1("0" * 84), np.int32)
+    found = run(digits, costs, len(digits) - 83 - 84, name, 2)
+    assert not [start for _, start in found if start <= 40_000 < start + 84]
+
+
 def test_a_limit_that_was_too_tight_is_widened(monkeypatch):
     """Digits unlike random ones: the law promises close windows that are not there."""
     digits = np.tile(np.frombuffer(b"0123456789", np.uint8), 9000)
