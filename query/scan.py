@@ -32,6 +32,8 @@ from query.plan import Plan, Planner, aligned
 
 # Windows a thread takes at once: short enough to end within milliseconds of Ctrl-C.
 _LARGEST_CHUNK = 1 << 23
+# At least so many a thread, so that no thread waits long for the last one.
+_CHUNKS_A_THREAD = 4
 # From here on a scan takes longer than the search for its best plan.
 _THOROUGH = 200_000_000
 # Rows a thread can find before it hands them over.
@@ -129,7 +131,7 @@ class _Scan:
         )
         self._threads = threads
         # A whole number of blocks, so that only the last chunk has an overlapping one.
-        chunk = min(_LARGEST_CHUNK, self._n_windows // (threads * 4) + 1)
+        chunk = min(_LARGEST_CHUNK, self._n_windows // (threads * _CHUNKS_A_THREAD) + 1)
         self._chunk = -(-chunk // self._block) * self._block if self._block else chunk
         self._lock = threading.Lock()
         self._next = 0
@@ -139,7 +141,7 @@ class _Scan:
 
     def run(self, progress: Progress) -> None:
         plan = None if self._planner is None else self._planner.plan(self._best.limit)
-        if self._threads == 1 and self._n_windows <= self._chunk * 4:
+        if self._threads == 1 and self._n_windows <= self._chunk * _CHUNKS_A_THREAD:
             self._work(plan)
         else:
             self._run_threads(plan, progress)

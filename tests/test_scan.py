@@ -119,6 +119,18 @@ def test_digits_that_are_all_the_same_are_all_ties(name, digit):
     assert run(text, costs, 25, name, 2) == [(expected, start) for start in range(25)]
 
 
+def test_the_limit_leaves_room_for_ties_that_come_first():
+    """Chunks end in any order, so a window before the worst one may still take its place."""
+    best = scan._Best(top=2, limit=50)
+    assert best.limit_from(0) == 50
+    best.add(np.array([900]), np.array([7]))
+    assert best.limit_from(0) == 50  # one is missing yet
+    best.add(np.array([500, 700]), np.array([9, 9]))
+    assert best.starts.tolist() == [900, 500]
+    assert best.limit_from(499) == 9
+    assert best.limit_from(501) == 8
+
+
 def test_a_flat_table_ends_at_once():
     digits = random_digits(np.random.default_rng(4), 30_000_000)
     began = time.perf_counter()
@@ -133,10 +145,12 @@ def planted(n, bitmap, starts):
     return digits
 
 
+@pytest.mark.parametrize("chunks", [1, 4])
 @pytest.mark.parametrize("thorough", [False, True])
 @pytest.mark.parametrize("name", SETS)
-def test_a_planted_picture_is_found_at_every_seam(name, thorough, monkeypatch):
+def test_a_planted_picture_is_found_at_every_seam(name, thorough, chunks, monkeypatch):
     monkeypatch.setattr(scan, "_THOROUGH", 0 if thorough else 10**12)
+    monkeypatch.setattr(scan, "_CHUNKS_A_THREAD", chunks)  # 1: both blocks in one chunk
     rng = np.random.default_rng(7)
     bitmap = rng.choice([0, 5, 9], 84).astype(np.uint8)
     costs = cost_table(bitmap.reshape(6, 14)).costs
