@@ -35,16 +35,15 @@ from query.assembly.layout import (
 from query.metrics import CostTable, cost_table
 from query.plan import LARGEST_SUM, Planner
 from query.scan import closest_windows
-from query.significance import Law
 
 DRIVER = Path(__file__).parent / "emulated" / "driver.c"
 NEON = next(isa for isa in INSTRUCTION_SETS if isa.name == "neon")
 BLOCK = NEON.lanes * STRETCH
-# name: instruction set, processor, LLVM features, what qemu plays. A processor with scalable
-# vectors is there because LLVM may use them for the loops around the look-ups.
+# name: instruction set, processor, LLVM features, what qemu plays. The same routine is tuned for
+# two processors, because LLVM unrolls and orders it differently, and may use SVE where it can.
 MACHINES = {
     "neon": (NEON, "generic", "+neon", "cortex-a72"),
-    "neon-sve": (NEON, "neoverse-v1", "+neon,+sve", "max"),
+    "neon-v1": (NEON, "neoverse-v1", "+neon,+sve", "max"),
     "plain": (PLAIN, "generic", "+neon", "cortex-a72"),
 }
 PACKAGES = "apt-get install qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
@@ -185,7 +184,12 @@ def scanned(kernel, digits, costs, plan, limit):
         task.run(plan, limit)
         rows += zip(*(column.tolist() for column in task.found()), strict=True)
         calls += 1
+        assert len(rows) <= len(digits) - 83  # a kernel that does not move on would never end
     return rows, calls
+
+
+def kth_distance(digits, costs, k):
+    return truth(digits, costs, k)[-1][0]
 
 
 def within(digits, costs, limit):
@@ -195,7 +199,7 @@ def within(digits, costs, limit):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-@pytest.mark.parametrize("name", ["neon", "neon-sve"])
+@pytest.mark.parametrize("name", ["neon", "neon-v1"])
 def test_the_windows_that_survive_are_those_the_plan_bounds_within(name, size, emulated):
     """With costs of nothing every survivor is stored: so all sums of bounds are seen to be right.
 
@@ -209,7 +213,7 @@ def test_the_windows_that_survive_are_those_the_plan_bounds_within(name, size, e
         planner = restricted(costs, size)
         if planner is None:
             continue
-        plan = planner.plan(Law(costs).closest(1000, 30))
+        plan = planner.plan(kth_distance(digits, costs, 500))
         sums = bounds_of(plan, NEON, windows)
         for threshold in {0, *np.quantile(sums, [0.1, 0.5, 0.98]).astype(int).tolist()}:
             changed = replace(plan, threshold=min(threshold, LARGEST_SUM))
@@ -230,7 +234,7 @@ def test_every_window_within_the_limit_is_found(size, emulated):
         planner = restricted(costs, size)
         if planner is None:
             continue
-        limit = Law(costs).closest(len(digits), int(rng.choice([20, 400])))
+        limit = kth_distance(digits, costs, int(rng.choice([20, 400])))
         expected = within(digits, costs, limit)
         rows, _ = scanned(emulated("neon"), digits, costs, planner.plan(limit), limit)
         assert sorted(rows) == expected
@@ -254,7 +258,7 @@ def test_short_texts_equal_the_truth(emulated):
     rng = np.random.default_rng(24)
     for name in MACHINES:
         for n in (84, 85, 200, BLOCK + 95, BLOCK + 96, BLOCK + 97):
-            digits, costs = random_digits(rng, n), random_costs(rng)
+            digits, costs = random_digits(rng, n), rng.integers(-5, 12, (84, 10))
             assert ranking(emulated(name), digits, costs, 5) == truth(digits, costs, 5), (name, n)
 
 
@@ -281,7 +285,7 @@ def test_a_full_table_of_finds_is_resumed_where_it_stopped(name, emulated, monke
     rng = np.random.default_rng(26)
     digits = random_digits(rng, 2 * BLOCK + 700)
     costs = cost_table(rng.integers(0, 10, (6, 14)).astype(np.uint8), "l1").costs
-    limit = Law(costs).closest(len(digits), len(digits) // 20)
+    limit = kth_distance(digits, costs, len(digits) // 20)
     plan = None if name == "plain" else Planner(costs, NEON, thorough=True).plan(limit)
     rows, calls = scanned(emulated(name), digits, costs, plan, limit)
     assert sorted(rows) == within(digits, costs, limit)
