@@ -10,20 +10,23 @@ enum { WINDOW = 84, SHADES = 10 };
 typedef uint64_t vector __attribute__((vector_size(64)));
 
 /* The sum, modulo 2^64, of n bytes taken as 64-bit words (the last n % 8 bytes one by one).
- * bytes is 64-byte aligned. Eight sums, so that no addition waits for another one. */
+ * bytes is 64-byte aligned. Four places at once, which is a few per cent faster than one, and eight
+ * sums, so that no addition waits for another one. */
 uint64_t read_bytes(const uint8_t *bytes, int64_t n)
 {
     vector sums[8] = {{0}};
-    const vector *v = (const vector *)bytes;
-    int64_t n_rounds = n / (int64_t)sizeof sums;
-    for (int64_t k = 0; k < n_rounds; k++, v += 8)
-        for (int u = 0; u < 8; u++)
-            sums[u] += v[u];
+    int64_t quarter = n / 512 * 128; /* bytes, whole rounds of two vectors */
+    for (int64_t k = 0; k < quarter; k += 128)
+        for (int stream = 0; stream < 4; stream++) {
+            const vector *v = (const vector *)(bytes + stream * quarter + k);
+            sums[2 * stream] += v[0];
+            sums[2 * stream + 1] += v[1];
+        }
     uint64_t sum = 0;
     for (int u = 0; u < 8; u++)
         for (int lane = 0; lane < 8; lane++)
             sum += sums[u][lane];
-    int64_t i = n_rounds * (int64_t)sizeof sums;
+    int64_t i = 4 * quarter;
     for (; i + 8 <= n; i += 8) {
         uint64_t word;
         memcpy(&word, bytes + i, 8);

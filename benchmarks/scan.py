@@ -1,7 +1,7 @@
 """How fast the exact scan is, beside one read of the same bytes and plain C loops.
 
-All in one run, in turns, over one array in memory; every answer is compared. Exit code 1 where two
-differ.
+All in one run, in turns, over the same bytes in memory; every answer is compared. Exit code 1 where
+two differ.
 """
 
 import ctypes

@@ -34,13 +34,13 @@ from query.assembly.layout import (
     InstructionSet,
 )
 
-# Efforts in look-ups of one vector (0.17 ns on a Zen 5 core); benchmarks/kernels.py measures them.
+# Efforts in look-ups of one vector (0.2 ns on a Zen 5 core); benchmarks/kernels.py measures them.
 # They steer the choice of a plan, never an answer.
-_BASE = 14.0
-_LETTER = 2.0
-_KIND = 4.5
-_STEP = 12.0
-_SCORE = 110.0
+_BASE = 12.0
+_LETTER = 2.3
+_KIND = 5.5
+_STEP = 14.0
+_SCORE = 270.0
 
 # Sums of bounds saturate at one more.
 LARGEST_SUM = 254

@@ -57,15 +57,19 @@ def test_transforms_agree_with_direct_sums(monkeypatch, soundcloud):
         assert transformed.closest(10**power, 10) == direct.closest(10**power, 10)
 
 
-def test_a_coarse_lattice_stays_within_the_error_it_states(monkeypatch, soundcloud):
+def test_the_error_of_a_coarse_lattice_goes_with_the_square_of_its_grain(monkeypatch, soundcloud):
     costs = cost_table(soundcloud, "gray-l1").costs
-    direct = Law(costs)
-    points = list(range(5000, 7000, 100))
+    points = list(range(5000, 7000, 37))
+    expected = list(map(Law(costs).log_tail, points))
     monkeypatch.setattr(significance, "_LARGEST_DIRECT", 100)
-    monkeypatch.setattr(significance, "_LARGEST_TRANSFORM", 1 << 12)
-    coarse = Law(costs)
-    differences = [coarse.log_tail(d) - direct.log_tail(d) for d in points]
-    assert max(map(abs, differences)) < 0.05  # 2^8 times coarser than in use, where it is 0.0002
+    errors = []
+    for bits in (10, 11, 12):  # 1/75, 1/150 and 1/300 of a deviation; in use it is 1/4600
+        monkeypatch.setattr(significance, "_LARGEST_TRANSFORM", 1 << bits)
+        found = list(map(Law(costs).log_tail, points))
+        errors.append(np.abs(np.subtract(found, expected)).max())
+    assert 1e-3 < errors[0] < 0.01
+    assert 3 < errors[0] / errors[1] < 5
+    assert 3 < errors[1] / errors[2] < 5
 
 
 @pytest.mark.parametrize("metric", METRICS)
