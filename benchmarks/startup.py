@@ -1,12 +1,15 @@
 """How long whole commands take from the shell: a new process each time, output into a pipe.
 
 `python -c pass` is the floor. The file system's cache is warm: each command runs once before it
-is timed.
+is timed. Where numba is installed, one trivial function loaded from its cache is timed too: the
+scan is compiled by LLVM directly, at every start, because that is faster.
 """
 
+import importlib.util
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,13 @@ from indexer.packaged import data_file
 # Sizes whose start is of interest, and the seconds asked at most, where anything is asked.
 _SIZES = {10**7: 0.7, 10**9: None}
 _HELP = 0.15
+# With a signature numba compiles or loads at the import.
+_NUMBA = """import numba
+
+@numba.njit("int64(int64)", cache=True)
+def successor(n):
+    return n + 1
+"""
 
 
 @dataclass(frozen=True)
@@ -70,19 +80,31 @@ def make_cases(home: Path) -> list[Case]:
     return cases
 
 
+def make_compilers(folder: Path) -> list[Case]:
+    """What it takes to have the scan's code, and to have one function of numba's from its cache."""
+    compile_scan = "from query.kernels import load_kernel; load_kernel()"
+    cases = [Case("the scan, compiled", [sys.executable, "-c", compile_scan], None)]
+    if importlib.util.find_spec("numba"):
+        (folder / "one_function.py").write_text(_NUMBA, "utf-8")
+        load = f"import sys; sys.path.insert(0, {str(folder)!r}); import one_function"
+        cases.append(Case("numba, one cached function", [sys.executable, "-c", load], None))
+    return cases
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=__doc__)
 @click.option("--repeat", type=click.IntRange(1, 1000), default=21, show_default=True)
 @home_option
 def main(repeat: int, home: Path) -> None:
     """Time the commands, in turns."""
-    cases = make_cases(home)
     machine = describe()
-    for case in cases:
-        case.once()
-    seconds: list[list[float]] = [[] for _ in cases]
-    for _ in range(repeat):
-        for case, times in zip(cases, seconds, strict=True):
-            times.append(case.once())
+    with tempfile.TemporaryDirectory(prefix="pilogo-") as folder:
+        cases = make_cases(home) + make_compilers(Path(folder))
+        for case in cases:
+            case.once()
+        seconds: list[list[float]] = [[] for _ in cases]
+        for _ in range(repeat):
+            for case, times in zip(cases, seconds, strict=True):
+                times.append(case.once())
     print_machine(machine)
     print(f"{'':34} {'median s':>9} {'min s':>8} {'max s':>8}  asked")
     for case, times in zip(cases, seconds, strict=True):
