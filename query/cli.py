@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,7 @@ from indexer.cli import (
     progress_option,
     threads_option,
 )
-from indexer.errors import LogoError, PilogoError, StoreBusy, UsageError
+from indexer.errors import LogoError, PilogoError, StoreBusy, StoreError, UsageError
 from indexer.meter import draw_progress
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def metric_options(command: Command) -> Command:
     """--metric and --costs: what a distance is."""
     for option in (
         click.option("--costs", type=click.Path(path_type=Path), metavar="FILE",
-                     help="CSV of 84x10 numbers, in place of a metric: the cost of each digit."),
+                     help="CSV of 84x10 numbers, in place of metric and LOGO: what a digit costs."),
         click.option("--metric", type=click.Choice(METRICS), default="l1", show_default=True,
                      help="What a distance is; see the README."),
     ):  # fmt: skip
@@ -96,10 +96,14 @@ def metric_options(command: Command) -> Command:
     return command
 
 
-def _finite(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """A number that is one: click's ranges let nan and infinity through."""
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no number; allowed are numbers above 0", ctx, param)
+Numbers = TypeVar("Numbers", float, tuple[float, ...])
+
+
+def _finite(ctx: click.Context, param: click.Parameter, value: Numbers) -> Numbers:
+    """Numbers that are some: click lets nan and infinity through."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if not math.isfinite(number):
+            raise click.BadParameter(f"{number} is no number that can be compared", ctx, param)
     return value
 
 
@@ -127,17 +131,14 @@ def _style() -> "Style":
 
 def _print(text: str) -> None:
     """One answer on standard output, at once: whoever reads a stream waits for it."""
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in `pilogo find - | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def _complain(message: str) -> None:
     line = "".join(c if c.isprintable() else " " for c in message)
-    click.echo(f"pilogo: {' '.join(line.split())}", err=True)
+    with contextlib.suppress(OSError, ValueError):  # there is nowhere else to say it
+        click.echo(f"pilogo: {' '.join(line.split())}", err=True)
 
 
 @cli.command()
@@ -148,10 +149,10 @@ def _complain(message: str) -> None:
 @click.option("--top", type=Count(1, MOST_MATCHES), default=10, metavar="K", show_default=True,
               help="How many matches.")  # fmt: skip
 @click.option("--distinct", is_flag=True, help="Drop matches that overlap a closer one.")
-@click.option("--exact", is_flag=True,
-              help="Compare every window; without an index that is done anyway.")  # fmt: skip
+@click.option("--exact", is_flag=True, hidden=True,
+              help="Compare every window, as is done anyway without an index.")  # fmt: skip
 @click.option("--missed", type=click.FloatRange(0, min_open=True), default=0.01, metavar="E",
-              show_default=True, callback=_finite,
+              show_default=True, callback=_finite, hidden=True,
               help="How many of the top ten an answer from an index may be expected to lack; "
               "a scan lacks none.")  # fmt: skip
 @picture_options
@@ -180,8 +181,8 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
     make_table = _read_table(options["metric"], options["costs"])
     picture = {name: options[name] for name in ("fit", "invert", "trim")}
     sheet: Path | None = options["sheet"]
-    if sheet is not None and not sheet.absolute().parent.is_dir():
-        raise UsageError(f"--sheet {sheet}: there is no folder {sheet.absolute().parent}")
+    if sheet is not None:
+        _check_target("--sheet", sheet, logos)
     finder = _open_finder(options)
     failed = False
     answered = 0
@@ -206,7 +207,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
         if sheet is not None:
             _save_sheet(answer, sheet, answered)
     if failed:
-        sys.exit(LogoError.exit_code)
+        raise click.exceptions.Exit(LogoError.exit_code)
 
 
 def _open_finder(options: dict[str, Any]) -> "Finder":
@@ -295,6 +296,16 @@ def _print_answer(answer: "Answer", format_: str, *, first: bool) -> None:
         _print(("" if first else "\n") + format_table(answer, style=_style(), width=width))
 
 
+def _check_target(option: str, path: Path, logos: Sequence[str]) -> None:
+    """Refuse, before any work, a picture that could not be written or would replace a logo."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{option} {path}: the picture is a PNG; allowed are names in .png")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no folder {path.absolute().parent}")
+    if any(path.resolve() == Path(logo).resolve() for logo in logos):
+        raise UsageError(f"{option} {path}: that is the logo itself; name another file")
+
+
 def _save_sheet(answer: "Answer", sheet: Path, number: int) -> None:
     from query.sheet import draw_sheet  # noqa: PLC0415
 
@@ -347,7 +358,7 @@ def bitmap(logo: str, format_: str, **picture: Any) -> None:
 @cli.command()
 @click.argument("logo")
 @metric_options
-@click.option("--distance", "distances", type=float, multiple=True, metavar="D",
+@click.option("--distance", "distances", type=float, multiple=True, metavar="D", callback=_finite,
               help="Say how many decimals this distance needs; can be repeated.")  # fmt: skip
 @picture_options
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png",
@@ -369,6 +380,8 @@ def odds(logo: str, **options: Any) -> None:
     from query.odds import compute_odds  # noqa: PLC0415
     from query.report import format_odds, odds_csv, odds_json  # noqa: PLC0415
 
+    if options["plot"] is not None:
+        _check_target("--plot", options["plot"], [logo])
     picture = {name: options[name] for name in ("fit", "invert", "trim")}
     make_table = _read_table(options["metric"], options["costs"])
     reference = _read_picture(logo, picture)
@@ -393,19 +406,54 @@ def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
 def main() -> NoReturn:
     """Run the command line and exit: 0, or the code of what went wrong, with one line about it."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run())
+    sys.exit(_run(sys.argv[1:]))
 
 
-def _run() -> int:
+def _run(arguments: list[str]) -> int:
+    """The exit code of one command line; a reader who has seen enough is no error."""
+    if sys.stdin is None or sys.stderr is None:  # closed by whoever started us
+        nothing = os.fdopen(os.open(os.devnull, os.O_RDWR), "r+", encoding="utf-8")
+        sys.stdin, sys.stderr = sys.stdin or nothing, sys.stderr or nothing
+    if sys.stdout is None:
+        _complain("standard output is closed; the answer has nowhere to go")
+        return StoreError.exit_code
     try:
-        result = cli.main(prog_name="pilogo", standalone_mode=False)
+        code = _invoke(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # as in `pilogo find - | head`
+        _drop_output()
+        return 0
+    except OSError as error:
+        _drop_output()
+        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        return StoreError.exit_code
+    return code
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Run a command; its errors as one line and a code. click's own main has other codes."""
+    try:
+        with cli.make_context("pilogo", arguments) as context:
+            cli.invoke(context)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "pilogo"
+        _complain(f"{error.format_message().rstrip('.')}; see {command} --help")
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
     except PilogoError as error:
         _complain(str(error))
-        return error.exit_code
-    except click.ClickException as error:
-        error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
         return 130
-    return result if isinstance(result, int) else 0
+    return 0
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffers go nowhere: it must not fail again at the exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.digits import DEFAULT_DIGITS, choose_store, default_home, list_stores
-from indexer.errors import UsageError
+from indexer.digits import DEFAULT_DIGITS, choose_store, default_home
+from indexer.errors import StoreDamaged, StoreMissing, UsageError
 from indexer.progress import Progress, silent
 from indexer.resources import usable_threads
 from indexer.window import WINDOW, count_windows, offset_of
@@ -44,10 +44,10 @@ class Finder:
         threads: int | None = None,
         kernel: str | None = None,
     ) -> None:
-        store = choose_store(Path(home) if home else default_home(), digits, constant)
+        self._store = choose_store(Path(home) if home else default_home(), digits, constant)
         self.constant = constant
-        self.digits = digits or store.n
-        self._decimals = store.open(self.digits)
+        self.digits = digits or self._store.n
+        self._decimals = self._store.open(self.digits)
         self._threads = threads or usable_threads()
         self._kernel = load_kernel(kernel)
 
@@ -112,10 +112,21 @@ class Finder:
                     offset=offset_of(start),
                     distance=table.in_units(distance),
                     expected=expected[distance],
-                    sequence=self._decimals[start : start + WINDOW].tobytes().decode("ascii"),
+                    sequence=self._sequence(start),
                 )
             )
         return matches
+
+    def _sequence(self, start: int) -> str:
+        """The 84 digits at a start; StoreDamaged where the file has something else there."""
+        window = self._decimals[start : start + WINDOW]
+        wrong = np.flatnonzero((window - np.uint8(ord("0"))) > 9)
+        if len(wrong):
+            raise StoreDamaged(
+                f"{self._store.path}: byte {window[wrong[0]]:#04x} at offset "
+                f"{offset_of(start + int(wrong[0]))} is no digit; next: pilogo digits check"
+            )
+        return window.tobytes().decode("ascii")
 
     def _distinct(self, top: int, scan: Callable[[int], Ranking]) -> Ranking:
         """The `top` closest windows none of which overlaps a closer one of them."""
@@ -149,8 +160,12 @@ def _without_overlaps(starts: NDArray[np.int64], top: int) -> list[int]:
 
 
 def needs_default_store(home: Path, constant: str, digits: int | None) -> bool:
-    """Whether the default store is what is missing: no store at all, and 10⁷ decimals would do."""
-    if digits is not None and digits > DEFAULT_DIGITS:
-        return False
-    stores = [store for store in list_stores(home) if store.constant == constant]
-    return not any(digits is None or store.n >= digits for store in stores)
+    """Whether the default store is what is missing: none that would do, and 10⁷ decimals would.
+
+    Raises StoreDamaged where the store to use is there and broken.
+    """
+    try:
+        choose_store(home, digits, constant)
+    except StoreMissing:
+        return digits is None or digits <= DEFAULT_DIGITS
+    return False

@@ -8,7 +8,7 @@ and the answer does not depend on the order in which chunks are finished.
 """
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,30 +50,54 @@ class Ranking:
     distances: NDArray[np.int64]
 
 
-@dataclass
 class _Best:
-    """The best `top` windows so far, shared by the threads of one scan."""
+    """The best `top` windows so far, shared by the threads of one scan.
 
-    top: int
-    limit: int
-    starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    distances: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    What is found waits in a pile until there is as much of it as of the best, so that sorting costs
+    O(log n) for each window found, also where hundreds of thousands are asked for.
+    """
 
-    def add(self, starts: NDArray[np.int64], distances: NDArray[np.int64]) -> None:
-        with self.lock:
-            starts = np.concatenate([self.starts, starts])
-            distances = np.concatenate([self.distances, distances])
-            order = np.lexsort((starts, distances))[: self.top]
-            self.starts, self.distances = starts[order], distances[order]
+    _SMALLEST_PILE = 1024
+
+    def __init__(self, top: int, limit: int) -> None:
+        self._top = top
+        self._limit = limit
+        self._ranking = Ranking(np.empty(0, np.int64), np.empty(0, np.int64))
+        self._pile: list[Ranking] = []
+        self._piled = 0
+        self._lock = threading.Lock()
+
+    def add(self, found: Ranking) -> None:
+        """Take in windows, in any order."""
+        with self._lock:
+            self._pile.append(found)
+            self._piled += len(found.starts)
+            ranked = len(self._ranking.starts)
+            enough = ranked < self._top <= ranked + self._piled  # there is a worst one now
+            if enough or self._piled >= max(ranked, self._SMALLEST_PILE):
+                self._sort()
+
+    def _sort(self) -> None:
+        everything = [self._ranking, *self._pile]
+        starts = np.concatenate([ranking.starts for ranking in everything])
+        distances = np.concatenate([ranking.distances for ranking in everything])
+        order = np.lexsort((starts, distances))[: self._top]
+        self._ranking = Ranking(starts[order], distances[order])
+        self._pile, self._piled = [], 0
+
+    def ranking(self) -> Ranking:
+        """The best windows of all that were added."""
+        with self._lock:
+            self._sort()
+            return self._ranking
 
     def limit_from(self, start: int) -> int:
         """The largest distance with which a window at `start` or later can still get in."""
-        with self.lock:
-            if len(self.starts) < self.top:
-                return self.limit
-            worst = int(self.distances[-1])
-            return worst - 1 if start > self.starts[-1] else worst
+        with self._lock:
+            if len(self._ranking.starts) < self._top:
+                return self._limit
+            worst = int(self._ranking.distances[-1])
+            return worst - 1 if start > self._ranking.starts[-1] else worst
 
 
 def closest_windows(
@@ -99,8 +123,9 @@ def closest_windows(
         limit = table.law.closest(n_windows, count)
         best = _Best(wanted, limit)
         _Scan(digits, table, best, kernel, threads).run(progress)
-        if len(best.starts) == wanted:
-            return Ranking(best.starts, best.distances)
+        ranking = best.ranking()
+        if len(ranking.starts) == wanted:
+            return ranking
         count *= 16  # past the number of windows the limit is the highest distance
 
 
@@ -140,7 +165,7 @@ class _Scan:
         self._news = threading.Event()
 
     def run(self, progress: Progress) -> None:
-        plan = None if self._planner is None else self._planner.plan(self._best.limit)
+        plan = None if self._planner is None else self._planner.plan(self._best.limit_from(0))
         if self._threads == 1 and self._n_windows <= self._chunk * _CHUNKS_A_THREAD:
             self._work(plan)
         else:
@@ -199,7 +224,7 @@ class _Scan:
             before = task.position
             task.run(plan, limit)
             if task.count:
-                self._best.add(*task.found())
+                self._best.add(task.found())
             tested += task.position - before
             passed += task.count
             # Ties can let far more through than the law of the first limit said.
@@ -275,7 +300,7 @@ class _Task:
             )
         self._kernel.run(self._job)
 
-    def found(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Copies of the starts and distances of the last run."""
+    def found(self) -> Ranking:
+        """What the last run found, in no order."""
         rows = self._found[: self.count]
-        return rows[:, 0].copy(), rows[:, 1].copy()
+        return Ranking(rows[:, 0].copy(), rows[:, 1].copy())

@@ -123,12 +123,22 @@ def test_the_limit_leaves_room_for_ties_that_come_first():
     """Chunks end in any order, so a window before the worst one may still take its place."""
     best = scan._Best(top=2, limit=50)
     assert best.limit_from(0) == 50
-    best.add(np.array([900]), np.array([7]))
+    best.add(scan.Ranking(np.array([900]), np.array([7])))
     assert best.limit_from(0) == 50  # one is missing yet
-    best.add(np.array([500, 700]), np.array([9, 9]))
-    assert best.starts.tolist() == [900, 500]
+    best.add(scan.Ranking(np.array([700, 500]), np.array([9, 9])))
+    assert best.ranking().starts.tolist() == [900, 500]
     assert best.limit_from(499) == 9
     assert best.limit_from(501) == 8
+
+
+def test_piled_finds_are_all_ranked_in_the_end():
+    rng = np.random.default_rng(5)
+    starts, distances = rng.permutation(50_000), rng.integers(0, 300, 50_000)
+    best = scan._Best(top=2000, limit=1000)
+    for k in range(0, 50_000, 777):
+        best.add(scan.Ranking(starts[k : k + 777], distances[k : k + 777]))
+    order = np.lexsort((starts, distances))[:2000]
+    assert best.ranking().starts.tolist() == starts[order].tolist()
 
 
 def test_a_flat_table_ends_at_once():
