@@ -3,24 +3,22 @@
 Errors are raised, never caught: query/cli.py turns them into one line and an exit code.
 """
 
-import csv
-import dataclasses
-import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS
-from indexer.errors import ClaimFailed
 from indexer.meter import draw_progress
+from indexer.progress import Progress
+from indexer.rows import format_rows
 
 if TYPE_CHECKING:
-    from indexer.digits import DigitStore
-    from indexer.known import Claim
+    from indexer.digits import DigitStore, SurveyedStore
+    from indexer.proof import Findings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -73,19 +71,33 @@ class Count(_IntParam):
         return int(int(whole + fraction) * 10 ** (exponent - len(fraction)))
 
 
+def _read_home(ctx: click.Context, param: click.Parameter, value: str) -> Path:
+    from indexer.home import expand_user  # noqa: PLC0415
+
+    if not value:  # it would be the current folder
+        raise click.BadParameter("'' is no folder; name one, or leave --home out", ctx, param)
+    home = expand_user(value)
+    if home.is_file():
+        raise click.BadParameter(
+            f"{home} is a file; the home (--home or PILOGO_HOME) must be a folder", ctx, param
+        )
+    return home
+
+
 def home_option(command: Command) -> Command:
     """--home DIR, as a Path."""
 
-    def default() -> Path:
-        from indexer.digits import default_home  # noqa: PLC0415 - imports NumPy
+    def default() -> str:
+        from indexer.home import default_home  # noqa: PLC0415
 
-        return default_home()
+        return str(default_home())
 
     return click.option(
         "--home",
-        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
         envvar="PILOGO_HOME",
         default=default,
+        callback=_read_home,
         show_default="the platform's folder for program data",
         help="Folder of all stores; also PILOGO_HOME.",
     )(command)
@@ -156,29 +168,6 @@ def format_option(command: Command) -> Command:
     )(command)
 
 
-def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], format_: str) -> None:
-    """Rows on standard output: a table, one JSON array, or CSV; every row has every column."""
-    if format_ == "json":
-        click.echo(json.dumps(rows, ensure_ascii=False))
-        return
-    if format_ == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([row[name] for name in columns] for row in rows)
-        return
-    table = [list(columns), *([_cell(row[name]) for name in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for line in table:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "NO"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def digits() -> None:
     """Make, import and prove the decimals that are searched.
@@ -195,9 +184,16 @@ def digits() -> None:
 
 
 def _duration(seconds: float) -> str:
+    """Seconds for a person, in the unit that gives a small number."""
+    hours = seconds / 3600
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
+    if seconds < 6000:
+        return f"{round(seconds / 60)} minutes"
+    if hours < 48:
+        return f"{hours:.1f} hours"
+    days = hours / 24
+    return f"{days:,.0f} days" if days < 730 else f"{days / 365.25:,.1f} years"
 
 
 @digits.command()
@@ -225,7 +221,7 @@ def compute(n: int, constant: str, home: Path, threads: int, replace: bool, prog
 
     there = None if replace else find_store(home, constant, n)
     if there:
-        click.echo(f"{there.folder} is complete and kept (--replace makes it again)", err=True)
+        click.echo("the store is complete and kept (--replace makes it again)", err=True)
         click.echo(there.folder)
         return
     plan = plan_compute(n, constant, threads)
@@ -236,7 +232,7 @@ def compute(n: int, constant: str, home: Path, threads: int, replace: bool, prog
     )
     with draw_progress(progress) as report:
         store = compute_digits(home, n, constant, threads=threads, progress=report, replace=replace)
-    click.echo(f"{store.folder}: {store.made.get('seconds', 0)} s", err=True)
+    click.echo(f"done in {store.made.get('seconds', 0)} s", err=True)
     click.echo(store.folder)
 
 
@@ -261,7 +257,7 @@ def import_(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants
 
     FILE is a text, as it is or in a zip, gz, zst, xz or bz2. It may begin with "3." or not, may
     have line breaks, groups and a counter on every line; anything else is refused. Known values
-    are compared. Prints the store's folder.
+    are compared, and how far they reach is said. Prints the store's folder.
 
     \b
     Examples:
@@ -270,6 +266,7 @@ def import_(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants
       pilogo digits import pi1000000.zip --first 1e6
     """
     from indexer.digits import list_stores  # noqa: PLC0415 - imports NumPy
+    from indexer.proof import reach_note  # noqa: PLC0415
     from indexer.sources import ImportOptions, import_digits  # noqa: PLC0415
 
     before = {store.folder for store in list_stores(home)}
@@ -277,66 +274,86 @@ def import_(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants
     with draw_progress(progress) as report:
         store = import_digits(home, file, options, progress=report)
     kept = store.folder in before and not replace
-    note = "is complete and kept (--replace takes the file)" if kept else f"{store.n:,} decimals"
-    click.echo(f"{store.folder}: {note}", err=True)
+    what = "the store is complete and kept (--replace takes the file)" if kept else "imported"
+    click.echo(f"{store.n:,} decimals of {constant}: {what}", err=True)
+    if note := reach_note(constant, store.n, home):
+        click.echo(note, err=True)
     click.echo(store.folder)
 
 
-def _claim_rows(store: "DigitStore", claims: "Sequence[Claim]") -> list[dict[str, Any]]:
-    label = {"constant": store.constant, "n": store.n}
-    return [{**label, **dataclasses.asdict(claim), "ok": claim.ok} for claim in claims]
+def _recomputer(
+    entries: "list[SurveyedStore]", threads: int, report: Progress
+) -> "Callable[[DigitStore], int]":
+    """What computes a store's hash again, after the plan of each has been named and allowed."""
+    from indexer.compute import recompute_hash, require_recompute  # noqa: PLC0415
+    from indexer.resources import gigabytes  # noqa: PLC0415
+
+    for entry in (entry for entry in entries if entry.store):
+        plan = require_recompute(entry.n, entry.constant, threads)
+        click.echo(
+            f"computing {entry.n:,} decimals of {entry.constant} again, {threads} threads: "
+            f"about {_duration(plan.seconds)}, {gigabytes(plan.memory_bytes)} of memory",
+            err=True,
+        )
+    return lambda store: recompute_hash(store, threads, report)
+
+
+def _report_damaged(findings: "Findings") -> None:
+    for _, damage in findings.damaged:
+        click.echo(f"damaged: {damage}", err=True)
 
 
 @digits.command()
-@digits_option
+@click.option("--digits", type=Count(), metavar="N",
+              help="Only the smallest store of at least N decimals; without it every store of the "
+              "constant.")  # fmt: skip
 @constant_option
 @home_option
+@click.option("--recompute", is_flag=True,
+              help="Compute the constant again and compare: proves every decimal.")  # fmt: skip
+@threads_option
 @format_option
 @progress_option
-def check(digits: int | None, constant: str, home: Path, format_: str, progress: bool) -> None:
+def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants it
+    digits: int | None,
+    constant: str,
+    home: Path,
+    recompute: bool,
+    threads: int,
+    format_: str,
+    progress: bool,
+) -> None:
     """Prove stores: every byte, every claim.
 
-    Reads the decimals again and compares them with the manifest and with known values: of every
-    store of the constant, or of the one that --digits N means. Exit code 1 where a claim does
-    not hold.
+    Reads the decimals again and compares them with the manifest and with known values, and says
+    how far those reach: where they end before the decimals do, ok is "-" (null in JSON), and
+    --recompute proves the rest. Exit code 1 where a claim does not hold, 4 where a store cannot
+    be read.
 
     \b
     Examples:
       pilogo digits check
       pilogo digits check --digits 1e9 --format json
+      pilogo digits check --constant e --recompute
     """
-    from indexer.digits import (  # noqa: PLC0415 - imports NumPy
-        check_store,
-        choose_store,
-        list_damaged,
-        list_stores,
+    from indexer.proof import (  # noqa: PLC0415 - imports NumPy
+        CLAIM_COLUMNS,
+        check_stores,
+        shorten_claims,
+        stores_to_check,
     )
 
-    largest = choose_store(home, digits, constant)
-    stores = [largest]
-    if digits is None:
-        stores = [store for store in list_stores(home) if store.constant == constant]
-    rows: list[dict[str, Any]] = []
+    entries = stores_to_check(home, digits, constant)
     with draw_progress(progress) as report:
-        for store in stores:
-            rows += _claim_rows(store, check_store(store, report))
-    # for a person, a long value that is right need not stand there twice
-    shown = [
-        {**row, "found": "the same" if row["ok"] and format_ == "table" else row["found"]}
-        for row in rows
-    ]
-    print_rows(shown, ("constant", "n", "claim", "expected", "found", "ok"), format_)
-    if digits is None:
-        for damaged in list_damaged(home):
-            raise damaged
-    failed = [row for row in rows if not row["ok"]]
-    if failed:
-        row = failed[0]
-        raise ClaimFailed(
-            f"{len(failed)} of {len(rows)} claims fail; the first: {row['constant']}-{row['n']}, "
-            f"{row['claim']} is {row['found']}, expected {row['expected']}; "
-            "next: pilogo digits compute --replace"
-        )
+        again = _recomputer(entries, threads, report) if recompute else None
+        findings = check_stores(entries, again, report)
+    rows = shorten_claims(findings.rows) if format_ == "table" else findings.rows
+    click.echo(format_rows(rows, CLAIM_COLUMNS, format_))
+    _report_damaged(findings)
+    for note in findings.notes:
+        click.echo(note, err=True)
+    findings.raise_damaged(len(entries))
+    findings.raise_failed(home)
 
 
 @digits.command()
@@ -345,30 +362,21 @@ def check(digits: int | None, constant: str, home: Path, format_: str, progress:
 def info(home: Path, format_: str) -> None:
     """List the stores in the home folder.
 
-    Shows for each one which decimals it has, how many bytes, where, and how it was made.
+    Shows for each one which decimals it has, how many bytes, where, how it was made, and whether
+    manifest and file are there and fit each other (`pilogo digits check` reads every byte). Exit
+    code 4 where one is damaged.
 
     \b
     Examples:
       pilogo digits info
       pilogo digits info --home /data/pilogo --format csv
     """
-    from indexer.digits import list_damaged, list_stores  # noqa: PLC0415 - imports NumPy
+    from indexer.proof import INFO_COLUMNS, describe_stores  # noqa: PLC0415 - imports NumPy
 
-    rows = [
-        {
-            "constant": store.constant,
-            "n": store.n,
-            "bytes": store.n_bytes,
-            "path": str(store.path),
-            "how": str(store.made.get("how", "")),
-            "with": str(store.made.get("with") or store.made.get("source", "")),
-            "when": str(store.made.get("when", "")),
-        }
-        for store in list_stores(home)
-    ]
-    for damaged in list_damaged(home):
-        click.echo(f"damaged: {damaged}", err=True)
-    if not rows and format_ == "table":
+    findings = describe_stores(home)
+    if not findings.rows and format_ == "table":
         click.echo(f"no store in {home}; next: pilogo digits compute 1e7", err=True)
         return
-    print_rows(rows, ("constant", "n", "bytes", "path", "how", "with", "when"), format_)
+    click.echo(format_rows(findings.rows, INFO_COLUMNS, format_))
+    _report_damaged(findings)
+    findings.raise_damaged(len(findings.rows))

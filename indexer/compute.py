@@ -1,6 +1,7 @@
 """Computing decimals: what it will take, the child process that does it, the store it becomes."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import queue
@@ -21,12 +22,11 @@ from indexer.digits import (
     DigitStore,
     check_request,
     find_store,
-    short_count,
-    store_folder,
     store_of,
     summarise_file,
 )
 from indexer.errors import ResourceError, StoreDamaged
+from indexer.home import short_count, store_folder
 from indexer.known import compare_known
 from indexer.manifest import DECIMALS_NAME, Manifest
 from indexer.progress import Progress, Step, silent
@@ -43,6 +43,8 @@ _COSTS = {
     "phi": (0.1, 3.6),
 }
 _LARGEST_LINE = 4096
+# series.NO_FILE, spelled out: importing series loads FLINT. A test compares them.
+NO_FILE = "-"
 # Refuse where clearly too little is free: the plan is an estimate, not a law.
 _CLEARLY = 0.9
 
@@ -76,6 +78,13 @@ def plan_compute(n: int, constant: str = "pi", threads: int | None = None) -> Co
         memory_bytes=int(80e6 + bytes_a_digit * n),
         disk_bytes=n + 65_536,
     )
+
+
+def plan_recompute(n: int, constant: str = "pi", threads: int | None = None) -> ComputePlan:
+    """What `recompute_hash` will take: computing without conversion, and no disk."""
+    plan = plan_compute(n, constant, threads)
+    seconds = 0.3 + plan.series_seconds + plan.scale_seconds
+    return dataclasses.replace(plan, seconds=seconds, disk_bytes=0)
 
 
 class _Reporter:
@@ -172,21 +181,21 @@ def _listen(process: "subprocess.Popen[bytes]", reporter: _Reporter) -> dict[str
 
 
 def _run_series(
-    request: tuple[str, int, int], file: Path, plan: ComputePlan, progress: Progress
+    request: tuple[str, int, int], file: Path | None, plan: ComputePlan, progress: Progress
 ) -> tuple[int, str]:
     """(decimal hash of the proven integer, versions) after a child has written the decimals.
 
-    request is (constant, n, threads).
+    request is (constant, n, threads); without a file the child only proves the integer.
     """
     constant, n, threads = request
-    arguments = [constant, str(n), str(threads), str(file), str(os.getpid())]
+    arguments = [constant, str(n), str(threads), str(file or NO_FILE), str(os.getpid())]
     with tempfile.TemporaryFile() as errors:
         with _child(arguments, errors) as process:
             last = _listen(process, _Reporter(plan, n, progress))
         if process.returncode == 0 and isinstance(last.get("decimal_hash"), int):
             return last["decimal_hash"], str(last.get("versions", ""))
         if isinstance(last.get("errno"), int):
-            raise OSError(last["errno"], str(last["error"]), str(file))
+            raise OSError(last["errno"], str(last["error"]), str(file or "the child"))
         errors.seek(0)
         words = errors.read(100_000).decode("utf-8", "replace").split("\n")
     said = str(last.get("error") or " ".join(words[-3:]).strip() or "nothing")[:300]
@@ -240,7 +249,7 @@ def compute_digits(
         there = None if replace else find_store(home, constant, n)
         if there:
             return there
-        require_memory(int(_CLEARLY * plan.memory_bytes), what)
+        require_memory(plan.memory_bytes, what, _CLEARLY)
         require_disk(plan.disk_bytes, home, what)
         with Workspace(home, store_folder(home, constant, n).name, what) as work:
             there = None if replace else find_store(home, constant, n)
@@ -259,3 +268,23 @@ def compute_digits(
             }
             manifest = Manifest(constant, n, DECIMALS_NAME, False, n, 0, summary, made)
             return store_of(work.publish(manifest, replace=replace), manifest)
+
+
+def require_recompute(n: int, constant: str, threads: int) -> ComputePlan:
+    """The plan of `recompute_hash`; ResourceError where memory is short for it."""
+    plan = plan_recompute(n, constant, threads)
+    what = f"computing {short_count(n)} decimals of {constant} again"
+    require_memory(plan.memory_bytes, what, _CLEARLY)
+    return plan
+
+
+def recompute_hash(store: DigitStore, threads: int, progress: Progress = silent) -> int:
+    """Decimal hash of the store's constant to its n decimals, computed and proven anew.
+
+    The store's own decimals are not looked at, and nothing is written. Stages reported: series,
+    scale. Raises ResourceError before anything starts where memory is short. Cost: three quarters
+    of computing, see plan_recompute.
+    """
+    plan = require_recompute(store.n, store.constant, threads)
+    with translated_os_errors(store.folder):
+        return _run_series((store.constant, store.n, threads), None, plan, progress)[0]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from indexer.errors import SourceError
+from indexer.errors import SourceError, reason
 
 CHUNK = 1 << 18
 _XZ_MEMORY = 256 << 20
@@ -186,7 +186,7 @@ def _guarded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     except SourceError as error:
         raise SourceError(f"{name} {error}") from None
     except damage as error:
-        raise SourceError(f"{name} is damaged: {error}; get it again") from None
+        raise SourceError(f"{name} is damaged: {reason(error)}; get it again") from None
 
 
 def _kind_of(head: bytes, path: Path) -> str:
@@ -211,8 +211,7 @@ def open_text(path: Path) -> Iterator[TextSource]:
             raise SourceError(f"{path} is not a regular file; a file of decimals is needed")
         file = path.open("rb")
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SourceError(f"{path} cannot be read: {reason}") from None
+        raise SourceError(f"{path} cannot be read: {reason(error)}") from None
     with file:
         kind = _kind_of(file.read(64), path)
         file.seek(0)

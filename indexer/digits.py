@@ -5,7 +5,6 @@ HOME/pi-10000000/manifest.json   what it is, written last
 """
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS, Constant
-from indexer.errors import StoreDamaged, StoreMissing, UsageError
+from indexer.errors import StoreDamaged, StoreMissing, UsageError, reason
+from indexer.home import (
+    default_home,
+    digits_command,
+    parse_store_name,
+    remake_command,
+    short_count,
+    store_folder,
+)
 from indexer.known import Claim, compare_known, known_sizes
 from indexer.manifest import Made, Manifest, read_manifest
 from indexer.progress import Progress, Step, silent
@@ -27,6 +34,7 @@ __all__ = [
     "DigitStore",
     "DigitSummary",
     "Summariser",
+    "SurveyedStore",
     "check_store",
     "choose_store",
     "default_home",
@@ -34,11 +42,11 @@ __all__ = [
     "list_damaged",
     "list_stores",
     "merge_decimal_hash",
+    "survey_stores",
 ]
 
 DEFAULT_DIGITS = 10**7
 _PAGE = 4096
-_NAME = re.compile(f"({'|'.join(CONSTANTS)})-([1-9][0-9]{{1,15}})")
 
 
 @dataclass(frozen=True)
@@ -67,11 +75,18 @@ class DigitStore:
         try:
             # NONBLOCK: a named pipe put in the file's place must not hang us
             handle = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-            with os.fdopen(handle, "rb") as file:
+            try:
+                file = os.fdopen(handle, "rb")
+            except OSError:  # a folder in the file's place: the handle is still ours
+                os.close(handle)
+                raise
+            with file:
                 self._check_size(os.fstat(file.fileno()).st_size)
                 digits = np.memmap(file, np.uint8, "r", offset=self.skip, shape=(self.n,))
         except (OSError, ValueError) as error:
-            raise StoreDamaged(f"{self.path} cannot be read: {error}; {self._remedy()}") from None
+            raise StoreDamaged(
+                f"{self.path} cannot be read: {reason(error)}; {self._remedy()}"
+            ) from None
         for page, start in ((digits[:_PAGE], 0), (digits[-_PAGE:], max(0, self.n - _PAGE))):
             wrong = np.flatnonzero((page - np.uint8(48)) > 9)
             if len(wrong):
@@ -91,21 +106,26 @@ class DigitStore:
 
     def _remedy(self) -> str:
         if self.in_place:
-            return f"put the file back, or move {self.folder} away and import it again"
-        return f"move {self.folder} away and make the decimals again"
+            return f"put the file back, or next: {remake_command(self.folder)}"
+        return f"next: {remake_command(self.folder)}"
 
 
-def default_home() -> Path:
-    """The folder of all stores: PILOGO_HOME, or the platform's place for a program's data."""
-    from platformdirs import user_data_path  # noqa: PLC0415 - a tenth of the time of --help
+@dataclass(frozen=True)
+class SurveyedStore:
+    """A folder named like a store: the store its manifest describes, or what is wrong with it."""
 
-    named = os.environ.get("PILOGO_HOME")
-    return Path(named) if named else user_data_path("pilogo", appauthor=False)
+    folder: Path
+    constant: str
+    n: int
+    store: DigitStore | None
+    damage: StoreDamaged | None
 
-
-def store_folder(home: Path, constant: str, n: int) -> Path:
-    """Where the store of n decimals of a constant is, complete or not there."""
-    return home / f"{constant}-{n}"
+    def opened(self) -> DigitStore:
+        """The store, its file looked at in O(1); StoreDamaged where either is broken."""
+        if self.store is None:
+            raise self.damage or StoreDamaged(f"{self.folder} has no store")
+        self.store.open()
+        return self.store
 
 
 def check_request(constant: str, n: int) -> None:
@@ -144,33 +164,35 @@ def _named_folders(home: Path) -> list[tuple[str, int]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreMissing(f"--home {home} cannot be read: {error.strerror}") from None
-    found = [match for name in names if (match := _NAME.fullmatch(name))]
-    return sorted((match[1], int(match[2])) for match in found)
+        raise StoreMissing(
+            f"the home {home} (--home or PILOGO_HOME) cannot be read: {reason(error)}"
+        ) from None
+    return sorted(parsed for name in names if (parsed := parse_store_name(name)))
+
+
+def survey_stores(home: Path) -> list[SurveyedStore]:
+    """Every folder of a home that is named like a store, by constant and n; manifests are read."""
+    found = []
+    for constant, n in _named_folders(home):
+        store, damage = None, None
+        try:
+            store = find_store(home, constant, n)
+        except StoreDamaged as error:
+            damage = error
+        if store or damage:  # neither: removed between the two looks
+            folder = store_folder(home, constant, n)
+            found.append(SurveyedStore(folder, constant, n, store, damage))
+    return found
 
 
 def list_stores(home: Path) -> list[DigitStore]:
-    """Every complete store of a home, by constant and n; broken ones are in list_damaged."""
-    stores = []
-    for constant, n in _named_folders(home):
-        try:
-            store = find_store(home, constant, n)
-        except StoreDamaged:
-            continue
-        if store:
-            stores.append(store)
-    return stores
+    """Every store of a home with a sound manifest, by constant and n."""
+    return [entry.store for entry in survey_stores(home) if entry.store]
 
 
 def list_damaged(home: Path) -> list[StoreDamaged]:
-    """What is wrong with each folder that is named like a store and is none."""
-    damaged = []
-    for constant, n in _named_folders(home):
-        try:
-            find_store(home, constant, n)
-        except StoreDamaged as error:
-            damaged.append(error)
-    return damaged
+    """What is wrong with each folder that is named like a store and has no sound manifest."""
+    return [entry.damage for entry in survey_stores(home) if entry.damage]
 
 
 def choose_store(home: Path, digits: int | None = None, constant: str = "pi") -> DigitStore:
@@ -185,23 +207,15 @@ def choose_store(home: Path, digits: int | None = None, constant: str = "pi") ->
     if not fitting:
         wanted = digits or DEFAULT_DIGITS
         have = f"the largest there has {max(sizes):,}" if sizes else "there is none"
-        option = "" if constant == "pi" else f" --constant {constant}"
         raise StoreMissing(
             f"no store of {wanted:,} decimals of {constant} in {home}: {have}; "
-            f"next: pilogo digits compute {short_count(wanted)}{option}"
+            f"next: {digits_command(f'compute {short_count(wanted)}', constant, home)}"
         )
     n = max(fitting) if digits is None else min(fitting)
     store = find_store(home, constant, n)
     if store is None:  # removed between the two looks
         raise StoreMissing(f"{store_folder(home, constant, n)} has just gone; ask again")
     return store
-
-
-def short_count(n: int) -> str:
-    """A count as one would type it: 10000000 is 1e7, 12345 is 12345."""
-    digits = str(n)
-    zeros = len(digits) - len(digits.rstrip("0"))
-    return f"{digits[: len(digits) - zeros]}e{zeros}" if zeros >= 4 else digits
 
 
 def summarise_file(
@@ -217,9 +231,12 @@ def summarise_file(
     return summarise(digits, integer_part, known_sizes(constant), report)
 
 
-def check_store(store: DigitStore, progress: Progress = silent) -> list[Claim]:
+def check_store(
+    store: DigitStore, progress: Progress = silent, proven_hash: int | None = None
+) -> list[Claim]:
     """Every byte of a store against its manifest and the known values, one Claim for each.
 
+    proven_hash is the decimal hash that the number itself has, where it was computed again.
     StoreDamaged where the file cannot even be read as decimals. Cost: 3 s for 10^9 in memory.
     """
     digits = store.open()
@@ -237,4 +254,6 @@ def check_store(store: DigitStore, progress: Progress = silent) -> list[Claim]:
         ),
         Claim("manifest: decimal hash", str(recorded.decimal_hash), str(found.decimal_hash)),
     ]
+    if proven_hash is not None:
+        claims.append(Claim("recomputed: decimal hash", str(proven_hash), str(found.decimal_hash)))
     return claims + compare_known(store.constant, digits, summaries)

@@ -23,6 +23,11 @@ class PilogoError(Exception):
     exit_code = 1
 
 
+def reason(error: Exception) -> str:
+    """What an exception of the system or a library says, without its number and its path."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 class ClaimFailed(PilogoError):
     """A check or verification ran to its end and the claim does not hold."""
 

@@ -42,6 +42,18 @@ def known_sizes(constant: str) -> list[int]:
     return sorted({int(size) for table in tables for size in table})
 
 
+def known_reach(constant: str, n: int) -> int:
+    """How many of the first n decimals are known as a whole, by hash or by themselves."""
+    first = len(CONSTANTS[constant].first_decimals)
+    hashed = known_sizes(constant) if constant == "pi" else []
+    return max([min(first, n), *(size for size in hashed if size <= n and _is_hashed(size))])
+
+
+def _is_hashed(size: int) -> bool:
+    known = _known_values()
+    return str(size) in known["decimal_hash"] or str(size) in known["sha256_of_ascii_decimals"]
+
+
 def _text_at(digits: NDArray[np.uint8], start: int, length: int) -> str:
     return digits[start : start + length].tobytes().decode("ascii", "replace")
 

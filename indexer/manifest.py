@@ -8,7 +8,8 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS
-from indexer.errors import StoreDamaged
+from indexer.errors import StoreDamaged, reason
+from indexer.home import remake_command
 from indexer.summary import MODULUS, DigitSummary
 
 FORMAT = "pilogo-decimals"
@@ -87,7 +88,7 @@ class _Fields:
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
         raise StoreDamaged(
             f"{self._path}: {name} is {shown}; it must be {allowed}; "
-            "move the folder away and make the decimals again"
+            f"next: {remake_command(self._path.parent)}"
         )
 
     def value(self, name: str) -> object:
@@ -128,19 +129,20 @@ def _read_document(path: Path) -> object:
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise StoreDamaged(
-            f"{path.parent} has no {path.name}; move the folder away and make the decimals again"
+            f"{path.parent} has no {path.name}; next: {remake_command(path.parent)}"
         ) from None
     except OSError as error:
-        raise StoreDamaged(f"{path} cannot be read: {error.strerror}") from None
+        raise StoreDamaged(f"{path} cannot be read: {reason(error)}") from None
     if len(raw) > MAX_BYTES:
-        raise StoreDamaged(f"{path} is larger than {MAX_BYTES} bytes; it is no manifest")
+        raise StoreDamaged(
+            f"{path} is larger than {MAX_BYTES} bytes; it is no manifest; "
+            f"next: {remake_command(path.parent)}"
+        )
     try:
         return json.loads(raw)
     # RecursionError: thousands of nested brackets
     except (ValueError, RecursionError):
-        raise StoreDamaged(
-            f"{path} is not JSON; move the folder away and make the decimals again"
-        ) from None
+        raise StoreDamaged(f"{path} is not JSON; next: {remake_command(path.parent)}") from None
 
 
 def _check_format(path: Path, fields: _Fields) -> None:
@@ -155,7 +157,7 @@ def _check_format(path: Path, fields: _Fields) -> None:
     if version < VERSION:
         raise StoreDamaged(
             f"{path}: version {version} is too old; this pilogo reads {VERSION}: "
-            "make the decimals again"
+            f"next: {remake_command(path.parent)}"
         )
 
 

@@ -23,13 +23,18 @@ class _ProgressLine:
         self._stage = ""
         self._since = self._drawn = time.monotonic()
         self._first = 0.0
+        self._ended = False
 
     def __call__(self, step: Step) -> None:
         now = time.monotonic()
         begins = step.stage != self._stage
         if begins:
             self._stage, self._since, self._first = step.stage, now, step.done
-        if begins or now - self._drawn >= self._interval:
+            self._ended = False
+        # the end of a stage is always drawn, and once: a log must not stop at 97 %
+        ends = 0 < step.total <= step.done and not self._ended
+        self._ended = self._ended or ends
+        if begins or ends or now - self._drawn >= self._interval:
             self._drawn = now
             self._draw(self._words(step, now - self._since))
 

@@ -94,10 +94,10 @@ def free_disk(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def require_memory(needed: int, what: str) -> None:
-    """ResourceError unless `needed` bytes of memory are there."""
+def require_memory(needed: int, what: str, least: float = 1.0) -> None:
+    """ResourceError unless `needed` bytes of memory are there, or the share `least` of them."""
     available = available_memory()
-    if needed > available:
+    if least * needed > available:
         raise ResourceError(
             f"{what} needs {gigabytes(needed)} of memory and {gigabytes(available)} are available; "
             "ask for fewer decimals, or free memory or raise the container's limit"
@@ -115,5 +115,11 @@ def require_disk(needed: int, folder: Path, what: str) -> None:
 
 
 def gigabytes(n_bytes: float) -> str:
-    """Bytes for a person: `7.1 GB`, `84 MB`."""
-    return f"{n_bytes / 1e9:,.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.0f} MB"
+    """Bytes for a person: `80.0 TB`, `7.1 GB`, `84 MB`, `166 kB`, `0 bytes`."""
+    for unit, size in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:,.1f} {unit}"
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:,.0f} {unit}"
+    return f"{n_bytes:,.0f} bytes"

@@ -30,12 +30,15 @@ from typing import Any, BinaryIO
 import flint
 
 from indexer.constants import CONSTANTS
+from indexer.errors import reason
 from indexer.summary import MODULUS
 
 # log2(10), rounded up: bits that a decimal holds.
 BITS_PER_DIGIT = 3.3219280948873626
 GUARD_BITS = 128
 LEAF_DIGITS = 1_000_000
+# In place of FILE: prove the integer and say its hash, without converting it.
+NO_FILE = "-"
 _ATTEMPTS = 4
 _PR_SET_PDEATHSIG = 1
 
@@ -132,27 +135,30 @@ def _say(**message: object) -> None:
     sys.stdout.flush()
 
 
-def _write_decimals(constant: str, n: int, file: BinaryIO) -> int:
-    """Write n decimals to file and return the decimal hash of the proven integer."""
+def _certify(constant: str, n: int) -> tuple[Any, int, int]:
+    """(fraction, its bits, decimal hash), with as many guard bits as it takes."""
     for attempt in range(_ATTEMPTS):
         found = certified_fraction(constant, n, GUARD_BITS << attempt, lambda s: _say(stage=s))
-        if found is None:
-            continue
-        fraction, bits, decimal_hash = found
-        del found
-        held = [fraction]
-        del fraction
-        done = 0
-
-        def write(text: bytes) -> None:
-            nonlocal done
-            file.write(text)
-            done += len(text)
-            _say(stage="convert", done=done)
-
-        Converter(n, write).convert(held.pop(), bits, n)
-        return decimal_hash
+        if found is not None:
+            return found
     raise ArithmeticError(f"the last of {n} decimals stayed undecided after {_ATTEMPTS} attempts")
+
+
+def _write_decimals(constant: str, n: int, file: BinaryIO) -> int:
+    """Write n decimals to file and return the decimal hash of the proven integer."""
+    fraction, bits, decimal_hash = _certify(constant, n)
+    held = [fraction]
+    del fraction
+    done = 0
+
+    def write(text: bytes) -> None:
+        nonlocal done
+        file.write(text)
+        done += len(text)
+        _say(stage="convert", done=done)
+
+    Converter(n, write).convert(held.pop(), bits, n)
+    return decimal_hash
 
 
 def _die_with_parent(parent: int) -> None:
@@ -172,17 +178,20 @@ def _die_with_parent(parent: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Compute as the command line says; 0 when the file is whole."""
+    """Compute as the command line says; 0 when the file is whole, or the hash known."""
     constant, n, threads, path, parent = arguments
     _die_with_parent(int(parent))
     flint.ctx.threads = int(threads)
     try:
-        with Path(path).open("xb") as file:
-            decimal_hash = _write_decimals(constant, int(n), file)
-            file.flush()
-            os.fsync(file.fileno())
+        if path == NO_FILE:
+            decimal_hash = _certify(constant, int(n))[2]
+        else:
+            with Path(path).open("xb") as file:
+                decimal_hash = _write_decimals(constant, int(n), file)
+                file.flush()
+                os.fsync(file.fileno())
     except (OSError, ArithmeticError, MemoryError) as error:
-        _say(error=str(error)[:300] or type(error).__name__, errno=getattr(error, "errno", None))
+        _say(error=reason(error)[:300], errno=getattr(error, "errno", None))
         return 1
     _say(
         decimal_hash=decimal_hash,

@@ -14,6 +14,7 @@ from indexer.constants import CONSTANTS, MIN_DIGITS
 from indexer.containers import TextSource, open_text
 from indexer.digits import DigitStore, check_request, find_store, store_of, summarise_file
 from indexer.errors import ResourceError, SourceError
+from indexer.home import is_work_name, parse_store_name
 from indexer.known import compare_known
 from indexer.layouts import DecimalReader
 from indexer.manifest import DECIMALS_NAME, MAX_BYTES, Manifest
@@ -152,6 +153,27 @@ def _existing(
     return there
 
 
+def _refuse_own(home: Path, path: Path, options: ImportOptions) -> None:
+    """SourceError where the source is pilogo's own and importing it would delete it.
+
+    A folder of work is cleared before anything is read; a store that is replaced is deleted, and
+    with it the file that a store in place would point to. Links are followed, hard links found.
+    """
+    if not home.is_dir() or not path.exists():
+        return
+    real = path.resolve()
+    for folder in home.iterdir():
+        store = parse_store_name(folder.name)
+        if not (is_work_name(folder.name) or (store and (options.in_place or options.replace))):
+            continue
+        own = folder / DECIMALS_NAME
+        if real.is_relative_to(folder.resolve()) or (own.exists() and own.samefile(real)):
+            raise SourceError(
+                f"{path} is pilogo's own: it is in {folder}, which this import may delete; "
+                "copy it to another folder and import the copy"
+            )
+
+
 def import_digits(
     home: Path, path: Path, options: ImportOptions | None = None, *, progress: Progress = silent
 ) -> DigitStore:
@@ -164,6 +186,7 @@ def import_digits(
     check_request(options.constant, MIN_DIGITS if options.first is None else options.first)
     path = path.absolute()
     with translated_os_errors(home):
+        _refuse_own(home, path, options)
         if options.first and not options.replace:
             there = find_store(home, options.constant, options.first)
             if there:

@@ -85,7 +85,7 @@ class Summariser:
         self._limbs = _weights()
 
     def update(self, digits: NDArray[np.uint8]) -> None:
-        """Take in uint8[any] ASCII digits; ValueError names the index of a byte that is none."""
+        """Take in uint8[any] ASCII digits; ValueError names a byte that is none."""
         digits = np.ascontiguousarray(digits)
         for first in range(0, len(digits), BLOCK):
             self._update_block(digits[first : first + BLOCK])
@@ -94,7 +94,8 @@ class Summariser:
         counts = [int(np.count_nonzero(block == 48 + digit)) for digit in range(10)]
         if sum(counts) != len(block):
             wrong = int(np.flatnonzero((block - np.uint8(48)) > 9)[0])
-            raise ValueError(f"byte {block[wrong]:#04x} at index {self._n + wrong} is no digit")
+            offset = self._n + wrong + 1
+            raise ValueError(f"byte {block[wrong]:#04x} at offset {offset} is no digit")
         self._counts = [old + more for old, more in zip(self._counts, counts, strict=True)]
         self._sha256.update(block.data)
         self._n += len(block)

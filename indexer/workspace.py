@@ -17,7 +17,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from indexer.errors import PilogoError, ResourceError, StoreBusy, StoreError
+from indexer.errors import PilogoError, ResourceError, StoreBusy, StoreError, reason
 from indexer.manifest import DECIMALS_NAME, MANIFEST_NAME, Manifest, write_manifest
 
 _HOLDER_NAME = "holder.json"
@@ -36,9 +36,11 @@ def translated_os_errors(folder: Path) -> Iterator[None]:
         where = error.filename or folder
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise ResourceError(
-                f"{where}: the disk is full ({error.strerror}); free some, or use another --home"
+                f"{where}: the disk is full ({reason(error)}); free some, or use another --home"
             ) from None
-        raise StoreError(f"{where}: {error.strerror or error}; is --home {folder} yours?") from None
+        raise StoreError(
+            f"{where}: {reason(error)}; is {folder} (--home or PILOGO_HOME) yours?"
+        ) from None
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ import flint
 import pytest
 
 from indexer import compute, resources, series
-from indexer.compute import compute_digits, plan_compute
+from indexer.compute import compute_digits, plan_compute, recompute_hash
 from indexer.constants import CONSTANTS
 from indexer.digits import find_store, list_stores
 from indexer.errors import ResourceError, StoreBusy, StoreDamaged, StoreError, UsageError
@@ -262,14 +262,70 @@ def test_a_folder_of_the_same_name_is_not_imported(tmp_path, monkeypatch):
 def test_refused_before_anything_starts(tmp_path, monkeypatch):
     monkeypatch.setattr(resources, "available_memory", lambda: 10**9)
     with pytest.raises(
-        ResourceError, match=r"1e9 decimals of pi needs 7\.\d GB of memory and 1\.0 GB"
+        ResourceError, match=r"1e9 decimals of pi needs 8\.1 GB of memory and 1\.0 GB"
     ):
         compute_digits(tmp_path / "home", 10**9)
     monkeypatch.setattr(resources, "available_memory", lambda: 10**12)
     monkeypatch.setattr(resources, "free_disk", lambda folder: 10**6)
     with pytest.raises(ResourceError, match=r"1\.0 GB of disk and 1 MB are free"):
         compute_digits(tmp_path / "home", 10**9)
+    monkeypatch.setattr(resources, "free_disk", lambda folder: 0)
+    with pytest.raises(ResourceError, match="needs 166 kB of disk and 0 bytes are free"):
+        compute_digits(tmp_path / "home", 10**5)
     assert not (tmp_path / "home").exists()
+
+
+def test_memory_a_little_short_is_tried(tmp_path, monkeypatch):
+    """The plan is an estimate: refused is what is clearly too much."""
+    monkeypatch.setattr(resources, "available_memory", lambda: 75_000_000)
+    assert compute_digits(tmp_path, 1000).n == 1000
+    monkeypatch.setattr(resources, "available_memory", lambda: 70_000_000)
+    with pytest.raises(ResourceError, match="needs 80 MB of memory and 70 MB are available"):
+        compute_digits(tmp_path, 2000)
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (165_536, "166 kB"), (84e6, "84 MB"), (8.1e9, "8.1 GB"),
+     (8.00001e13, "80.0 TB"), (8e15, "8.0 PB")],
+)  # fmt: skip
+def test_bytes_for_a_person(n_bytes, words):
+    assert resources.gigabytes(n_bytes) == words
+
+
+@pytest.mark.parametrize("constant", list(CONSTANTS))
+def test_recomputing_gives_the_hash_and_writes_nothing(tmp_path, constant):
+    store = compute_digits(tmp_path, 12_345, constant)
+    before = sorted(tmp_path.rglob("*"))
+    store.path.write_text("7" * 12_345)  # what the store says is not looked at
+    steps = []
+    assert recompute_hash(store, 2, steps.append) == store.summary.decimal_hash
+    assert sorted(tmp_path.rglob("*")) == before
+    assert {step.stage for step in steps} == {"series", "scale"}
+
+
+def test_recomputing_needs_memory(tmp_path, monkeypatch):
+    store = compute_digits(tmp_path, 1000)
+    monkeypatch.setattr(resources, "available_memory", lambda: 10**6)
+    with pytest.raises(ResourceError, match="computing 1000 decimals of pi again needs 80 MB"):
+        recompute_hash(store, 2)
+
+
+def test_the_word_for_no_file_is_the_same_in_parent_and_child():
+    assert compute.NO_FILE == series.NO_FILE
+
+
+def test_an_error_of_the_child_names_the_path_once(tmp_path, monkeypatch):
+    run_series = compute._run_series
+
+    def taken(request, file, *rest):
+        file.write_text("")
+        return run_series(request, file, *rest)
+
+    monkeypatch.setattr(compute, "_run_series", taken)
+    with pytest.raises(StoreError, match=r"^\S+decimals\.txt: File exists; is ") as caught:
+        compute_digits(tmp_path, 1000)
+    assert "Errno" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("constant", "n"), [("pi", 83), ("pi", 10**16), ("tau", 100)])

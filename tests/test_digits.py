@@ -26,7 +26,8 @@ from indexer.digits import (
     short_count,
 )
 from indexer.errors import StoreDamaged, StoreMissing, UsageError
-from indexer.known import known_sizes
+from indexer.home import remake_command
+from indexer.known import known_reach, known_sizes
 from indexer.packaged import data_file
 from indexer.summary import MODULUS, Summariser, merge_decimal_hash, summarise
 
@@ -95,7 +96,7 @@ def test_hashes_of_stretches_merge(a, b):
 def test_summary_names_what_is_no_digit(value):
     digits = np.full(30_000, 55, np.uint8)
     digits[12_345] = value
-    with pytest.raises(ValueError, match=f"byte {value:#04x} at index 12345 "):
+    with pytest.raises(ValueError, match=f"byte {value:#04x} at offset 12346 "):
         summarise(digits, 3)
 
 
@@ -189,8 +190,12 @@ def test_open_looks_at_both_ends(home, tmp_path, start):
 def test_open_refuses_a_missing_file_and_a_pipe(home, tmp_path):
     store = copied(home, tmp_path, "pi-100")
     store.path.unlink()
-    with pytest.raises(StoreDamaged, match=r"decimals\.txt cannot be read"):
+    with pytest.raises(StoreDamaged, match=r"decimals\.txt cannot be read: No such file or dir"):
         store.open()
+    store.path.mkdir()
+    with pytest.raises(StoreDamaged, match=r"decimals\.txt cannot be read: Is a directory; next"):
+        store.open()
+    store.path.rmdir()
     if sys.platform != "win32":
         os.mkfifo(store.path)
         with pytest.raises(StoreDamaged, match="0 bytes"):
@@ -226,7 +231,10 @@ def test_check_refuses_what_is_no_digit(home, tmp_path):
     with store.path.open("rb+") as file:
         file.seek(500_000)
         file.write(b"x")
-    with pytest.raises(StoreDamaged, match="0x78 at index 500000"):
+    with pytest.raises(
+        StoreDamaged,
+        match="0x78 at offset 500001 is no digit; next: pilogo digits compute 1e6 --replace",
+    ):
         check_store(store)
 
 
@@ -235,9 +243,40 @@ def test_known_sizes():
     assert known_sizes("e") == []
 
 
+@pytest.mark.parametrize(
+    ("constant", "n", "reach"),
+    [
+        ("pi", 84, 50),
+        ("pi", 10**6 - 1, 50),
+        ("pi", 10**6, 10**6),
+        ("pi", 1_200_000, 10**6),
+        ("pi", 10**12, 10**9),
+        ("e", 10**9, 50),
+    ],
+)
+def test_how_far_known_values_reach(constant, n, reach):
+    assert known_reach(constant, n) == reach
+
+
+@pytest.mark.parametrize(
+    ("constant", "home", "command"),
+    [
+        ("pi", "/here", "pilogo digits compute 1e7 --replace"),
+        ("e", "/here", "pilogo digits compute 1e7 --replace --constant e"),
+        ("pi", "/a b", "pilogo digits compute 1e7 --replace --home '/a b'"),
+    ],
+)
+def test_the_next_step_is_a_command_to_copy(monkeypatch, constant, home, command):
+    monkeypatch.setenv("PILOGO_HOME", "/here")
+    assert remake_command(Path(home) / f"{constant}-10000000") == command
+
+
 def test_default_home(monkeypatch, tmp_path):
     monkeypatch.setenv("PILOGO_HOME", str(tmp_path))
     assert default_home() == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PILOGO_HOME", "~/x")
+    assert default_home() == tmp_path / "x"
     monkeypatch.delenv("PILOGO_HOME")
     assert default_home().name == "pilogo"
 

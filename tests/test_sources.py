@@ -355,6 +355,55 @@ def test_a_store_that_is_there_is_kept(tmp_path, file):
     assert [entry.name for entry in home.iterdir() if entry.is_dir()] == [f"pi-{N}"]
 
 
+def own_source(kind: str, tmp_path: Path, decimals: Path) -> Path:
+    """A store's own decimals, by another way to them."""
+    other = tmp_path / "other.txt"
+    if kind == "symlink":
+        other.symlink_to(decimals)
+    elif kind == "hard link":
+        other.hardlink_to(decimals)
+    elif kind == "linked home":
+        (tmp_path / "link").symlink_to(decimals.parent.parent)
+        return tmp_path / "link" / decimals.parent.name / decimals.name
+    elif kind == "dots":
+        return decimals.parent / ".." / decimals.parent.name / decimals.name
+    else:
+        return decimals
+    return other
+
+
+@pytest.mark.parametrize("kind", ["itself", "symlink", "hard link", "linked home", "dots"])
+@pytest.mark.parametrize(
+    "options", [{"in_place": True}, {"replace": True}, {"in_place": True, "replace": True},
+                {"in_place": True, "replace": True, "first": 100}]
+)  # fmt: skip
+def test_a_stores_own_decimals_are_not_imported_over_it(tmp_path, kind, options):
+    home = tmp_path / "home"
+    store = compute_digits(home, N)
+    path = own_source(kind, tmp_path, store.path)
+    with pytest.raises(SourceError, match=f"is pilogo's own: it is in {store.folder}"):
+        import_digits(home, path, ImportOptions(**options))
+    assert store.path.read_text() == P
+    assert [entry.name for entry in home.iterdir() if entry.is_dir()] == [f"pi-{N}"]
+    assert import_digits(home, path) == store  # a copy is the store that is there
+
+
+@pytest.mark.parametrize("folder", ["pi-import.wip", "pi-2000.wip", "pi-2000.old"])
+def test_what_a_killed_run_left_is_not_a_source(tmp_path, folder):
+    """The next run clears it before it reads anything."""
+    left = tmp_path / folder / "decimals.txt"
+    left.parent.mkdir()
+    left.write_text(P)
+    with pytest.raises(SourceError, match=f"it is in {left.parent}"):
+        import_digits(tmp_path, left)
+    assert left.read_text() == P
+
+
+def test_a_store_of_another_home_can_be_imported(tmp_path):
+    store = compute_digits(tmp_path / "other", N)
+    assert import_digits(tmp_path / "home", store.path, ImportOptions(in_place=True)).n == N
+
+
 def test_files_that_are_none(tmp_path):
     with pytest.raises(SourceError, match=r"nothing\.txt cannot be read: No such file"):
         import_digits(tmp_path / "home", tmp_path / "nothing.txt")

@@ -1,0 +1,155 @@
+"""What is said of the stores of a home: what they are, and whether each claim about them holds.
+
+Nothing stops at the first broken store: all are looked at, and what is wrong is handed back.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from indexer.digits import (
+    DigitStore,
+    SurveyedStore,
+    check_store,
+    choose_store,
+    survey_stores,
+)
+from indexer.errors import ClaimFailed, StoreDamaged
+from indexer.home import digits_command, remake_command, short_count
+from indexer.known import known_reach
+from indexer.progress import Progress, silent
+from indexer.rows import Row
+
+INFO_COLUMNS = ("constant", "n", "bytes", "path", "how", "with", "when", "ok")
+READABLE = "readable"
+CLAIM_COLUMNS = ("constant", "n", "claim", "expected", "found", "ok")
+
+
+@dataclass
+class Findings:
+    """Rows about stores, what is wrong with which folder, and notes for a person.
+
+    A row's ok is True, False, or None where nothing known can tell.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    damaged: list[tuple[Path, StoreDamaged]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def raise_damaged(self, n_stores: int) -> None:
+        """StoreDamaged if any store is, with the command that mends the first."""
+        if self.damaged:
+            names = ", ".join(folder.name for folder, _ in self.damaged[:5])
+            more = ", …" if len(self.damaged) > 5 else ""
+            raise StoreDamaged(
+                f"{len(self.damaged)} of {n_stores} stores cannot be used: {names}{more}; "
+                f"next: {remake_command(self.damaged[0][0])}"
+            )
+
+    def raise_failed(self, home: Path) -> None:
+        """ClaimFailed if any claim does not hold, with the command that mends the first."""
+        claims = [row for row in self.rows if row["ok"] is not None]
+        failed = [row for row in claims if not row["ok"]]
+        if failed:
+            row = failed[0]
+            folder = home / f"{row['constant']}-{row['n']}"
+            raise ClaimFailed(
+                f"{len(failed)} of {len(claims)} claims fail; the first: {folder.name}, "
+                f"{row['claim']} is {row['found']}, expected {row['expected']}; "
+                f"next: {remake_command(folder)}"
+            )
+
+
+def describe_stores(home: Path) -> Findings:
+    """A row of INFO_COLUMNS for each store; cost O(1) a store, the decimals are not read."""
+    findings = Findings()
+    for entry in survey_stores(home):
+        damage = entry.damage
+        row: Row = {"constant": entry.constant, "n": entry.n, "bytes": None}
+        row |= {"path": str(entry.folder), "how": "", "with": "", "when": ""}
+        if entry.store:
+            made = entry.store.made
+            row |= {
+                "bytes": entry.store.n_bytes,
+                "path": str(entry.store.path),
+                "how": str(made.get("how", "")),
+                "with": str(made.get("with") or made.get("source", "")),
+                "when": str(made.get("when", "")),
+            }
+            try:
+                entry.store.open()
+            except StoreDamaged as error:
+                damage = error
+        if damage:
+            findings.damaged.append((entry.folder, damage))
+        findings.rows.append({**row, "ok": damage is None})
+    return findings
+
+
+def stores_to_check(home: Path, digits: int | None, constant: str) -> list[SurveyedStore]:
+    """Every store of a constant, or the one that `digits` means; StoreMissing where none is."""
+    found = [entry for entry in survey_stores(home) if entry.constant == constant]
+    if digits is not None:
+        found = [entry for entry in found if entry.n >= digits][:1]
+    if not found:
+        choose_store(home, digits, constant)  # says what is missing
+    return found
+
+
+def check_stores(
+    entries: Sequence[SurveyedStore],
+    recompute: Callable[[DigitStore], int] | None = None,
+    progress: Progress = silent,
+) -> Findings:
+    """Rows of CLAIM_COLUMNS for each store: readable, every claim, how far known values reach.
+
+    recompute gives the decimal hash of a store's number, proven anew (`compute.recompute_hash`).
+    """
+    findings = Findings()
+    for entry in entries:
+        label: Row = {"constant": entry.constant, "n": entry.n}
+        try:
+            store = entry.opened()
+            proven = recompute(store) if recompute else None
+            claims = check_store(store, progress, proven_hash=proven)
+        except StoreDamaged as error:
+            findings.damaged.append((entry.folder, error))
+            row = {"claim": READABLE, "expected": "a complete store", "found": str(error)}
+            findings.rows.append({**label, **row, "ok": False})
+            continue
+        findings.rows += [{**label, **dataclasses.asdict(c), "ok": c.ok} for c in claims]
+        if recompute:
+            continue
+        findings.rows.append({**label, **_coverage(entry)})
+        if note := reach_note(entry.constant, entry.n, entry.folder.parent):
+            findings.notes.append(f"{entry.folder.name}: {note}")
+    return findings
+
+
+def shorten_claims(rows: Sequence[Row]) -> list[Row]:
+    """The rows for a narrow table: a long value that is right need not stand there twice."""
+    short = []
+    for row in rows:
+        found = "the same" if row["ok"] else row["found"]
+        short.append({**row, "found": "a damaged one" if row["claim"] == READABLE else found})
+    return short
+
+
+def _coverage(entry: SurveyedStore) -> Row:
+    reach, whole = known_reach(entry.constant, entry.n), f"all {entry.n:,} decimals"
+    found = whole if reach == entry.n else f"the first {reach:,}"
+    ok = True if reach == entry.n else None
+    return {"claim": "known values cover", "expected": whole, "found": found, "ok": ok}
+
+
+def reach_note(constant: str, n: int, home: Path) -> str:
+    """A sentence where known values end before n decimals do; else nothing."""
+    reach = known_reach(constant, n)
+    if reach == n:
+        return ""
+    command = digits_command(f"check --digits {short_count(n)} --recompute", constant, home)
+    return (
+        f"known values cover the first {reach:,} of {n:,} decimals; "
+        f"the rest is as the file has it: `{command}` proves it"
+    )
