@@ -58,7 +58,7 @@ def pilogo() -> list[str]:
     script = Path(sys.executable).with_name("pilogo")
     if script.is_file():
         return [str(script)]
-    return [sys.executable, "-c", "from query.cli import main; main()"]
+    return [sys.executable, "-c", "from query.entry import main; main()"]
 
 
 def make_cases(home: Path) -> list[Case]:

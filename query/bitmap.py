@@ -17,7 +17,7 @@ from PIL import Image
 
 from indexer.errors import LogoError, UsageError
 from indexer.window import HEIGHT, SHADES, WIDTH, WINDOW
-from query.picture import format_of, grey_plane, read_plane
+from query.picture import format_of, grey_plane, is_lossy, read_plane
 from query.shrink import FITS, digits_of_plane
 from query.svg import MAX_SVG_BYTES, draw_svg
 
@@ -47,6 +47,7 @@ def read_logo(
         head = file.read(4096)
         file.seek(0)
         kind = format_of(head)
+        lossy = is_lossy(head)
         if kind is not None:
             plane = read_plane(file, kind, name)
         else:
@@ -54,7 +55,7 @@ def read_logo(
             if not text.lstrip().startswith("<"):
                 return _inverted(_file_digits(text, name), invert)
             plane = read_plane(io.BytesIO(draw_svg(text, name)), "PNG", name)
-    return _inverted(digits_of_plane(plane, fit, trim), invert)
+    return _inverted(digits_of_plane(plane, fit, trim, lossy=lossy), invert)
 
 
 def bitmap_from_image(
@@ -64,7 +65,8 @@ def bitmap_from_image(
 
     1. Turned as EXIF says, laid on white (on black where nothing would show on white), made grey by
        lightness: query/picture.py, grey_plane.
-    2. `trim`: a border of one grey is cut off; a picture of one grey stays whole.
+    2. `trim`: a border of one grey is cut off; a picture of one grey stays whole. A picture that
+       was opened from JPEG or WebP has noise around its ink, which is cut off as well.
     3. `fit`: "pad" keeps the picture whole, centred, the border's grey (white without a border)
        around it; "crop" fills 14×6 and cuts what stands over; "stretch" gives up its shape.
     4. Each of the 84 pixels is the mean of its area, then the nearest shade of the palette, of two
@@ -79,7 +81,8 @@ def bitmap_from_image(
     Raises LogoError for a pixel mode that is not read, UsageError for an unknown fit.
     """
     _check_fit(fit)
-    return _inverted(digits_of_plane(grey_plane(image), fit, trim), invert)
+    lossy = image.format in ("JPEG", "WEBP")  # Pillow does not tell a lossless WebP apart
+    return _inverted(digits_of_plane(grey_plane(image), fit, trim, lossy=lossy), invert)
 
 
 def parse_digits(text: str) -> Bitmap:
@@ -104,8 +107,47 @@ def parse_digits(text: str) -> Bitmap:
 
 
 def format_digits(bitmap: Bitmap) -> str:
-    """The 84 digits of a bitmap, row by row from the top left."""
-    return "".join(str(int(digit)) for digit in bitmap.flat)
+    """The 84 digits of a bitmap, row by row from the top left; LogoError as check_bitmap."""
+    return "".join(str(digit) for digit in check_bitmap(bitmap).ravel().tolist())
+
+
+def check_bitmap(bitmap: npt.ArrayLike) -> Bitmap:
+    """The bitmap as C-contiguous uint8[6, 14]; any integer dtype and memory order is taken.
+
+    Raises LogoError, with what was found and what is allowed, for another shape, for numbers that
+    are not integers, and for a digit outside 0 to 9.
+    """
+    allowed = f"a bitmap is {HEIGHT} rows of {WIDTH} integers 0 to {SHADES - 1}"
+    try:
+        array = np.asarray(bitmap)
+    except (ValueError, TypeError) as error:
+        raise LogoError(f"the bitmap is no array, its rows differ in length; {allowed}") from error
+    if array.shape != (HEIGHT, WIDTH):
+        raise LogoError(f"the bitmap has shape {array.shape}; {allowed}, shape {HEIGHT, WIDTH}")
+    if array.dtype.kind not in "iu":
+        raise LogoError(f"the bitmap has dtype {array.dtype}; {allowed}, dtype uint8")
+    wrong = np.argwhere((array < 0) | (array >= SHADES))
+    if wrong.size:
+        row, column = wrong[0].tolist()
+        raise LogoError(
+            f"the bitmap has {array[row, column]} in row {row}, column {column}; {allowed}"
+        )
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def picture_kind(head: bytes) -> str | None:
+    """Which picture a file or stream with these first bytes is, a first line is enough.
+
+    "PNG", "JPEG", "GIF", "BMP", "WebP", "TIFF", "SVG", "gzip" (an .svgz, say), or None for text.
+    """
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
+        return "SVG"
+    kind = format_of(head)
+    if kind == "BMP" and head.rstrip(b"\r\n").isascii() and b"\0" not in head:
+        return None  # two letters are a picture only before bytes that no text has
+    return "WebP" if kind == "WEBP" else kind
 
 
 def shown(logo: str | Path) -> str:
@@ -162,13 +204,26 @@ def _is_digits(text: str) -> bool:
     return all(c.isspace() or "0" <= c <= "9" for c in text)
 
 
+def _is_nearly_digits(text: str) -> bool:
+    """Whether digits were meant: nothing but digits, or half a bitmap with some slips in it.
+
+    Names of files have digits too, `IMG20240101120000.png` has 14.
+    """
+    n_digits = sum("0" <= c <= "9" for c in text)
+    return _is_digits(text) or (2 * n_digits >= WINDOW and 4 * n_digits >= 3 * len(text))
+
+
 def _literal_digits(logo: str | Path, name: str) -> Bitmap:
-    """The bitmap of digits given literally; LogoError names both things that were tried."""
+    """The bitmap of digits given literally; LogoError says what else was tried, or first tried."""
     if isinstance(logo, Path):
         raise LogoError(f"{name} does not exist; name a picture ({READABLE}) or a file of digits")
     try:
         return parse_digits(logo)
     except LogoError as error:
+        if not _is_nearly_digits(logo):
+            raise LogoError(
+                f"{name}: there is no such file, and it is not {WINDOW} digits either"
+            ) from None
         raise LogoError(
             f"{name} is neither a file that exists nor {WINDOW} digits: {error}"
         ) from error

@@ -1,21 +1,19 @@
-"""The command `pilogo`, and the one place that turns errors into exit codes.
+"""The commands `pilogo find`, `bitmap` and `odds`.
 
 Data goes to standard output, everything else to standard error. Heavy imports are made inside the
-commands, so that `pilogo --help` does not wait for them.
+commands, so that `pilogo --help` does not wait for them. Errors are raised: entry.py reports them.
 """
 
 import contextlib
 import math
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
@@ -29,8 +27,9 @@ from indexer.cli import (
     progress_option,
     threads_option,
 )
-from indexer.errors import LogoError, PilogoError, StoreBusy, StoreError, UsageError
+from indexer.errors import LogoError, StoreBusy, UsageError
 from indexer.meter import draw_progress
+from query.entry import complain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,12 +134,6 @@ def _print(text: str) -> None:
     sys.stdout.flush()
 
 
-def _complain(message: str) -> None:
-    line = "".join(c if c.isprintable() else " " for c in message)
-    with contextlib.suppress(OSError, ValueError):  # there is nowhere else to say it
-        click.echo(f"pilogo: {' '.join(line.split())}", err=True)
-
-
 @cli.command()
 @click.argument("logos", nargs=-1, required=True, metavar="LOGO...")
 @digits_option
@@ -190,7 +183,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
         try:
             bitmap = read()
         except LogoError as error:
-            _complain(str(error))
+            complain(str(error))
             failed = True
             continue
         with draw_progress(options["progress"]) as report:
@@ -239,7 +232,7 @@ def _when_free(make: Callable[[], object]) -> None:
             make()
         except StoreBusy as error:
             if not told:
-                _complain(str(error))
+                complain(str(error))
             told = True
             time.sleep(0.5)
         else:
@@ -250,12 +243,19 @@ def _each_logo(
     logos: tuple[str, ...], picture: dict[str, Any]
 ) -> Iterator[tuple[str, "Callable[[], NDArray[np.uint8]]"]]:
     """(name, reader) of every bitmap asked for, standard input read line by line."""
+    from query.bitmap import picture_kind  # noqa: PLC0415
+
     for logo in logos:
         if logo != "-":
             yield logo, partial(_read_picture, logo, picture)
             continue
         empty = True
         for number, line in enumerate(_lines(sys.stdin.buffer), 1):
+            if number == 1 and (kind := picture_kind(line)):
+                raise LogoError(
+                    f"standard input is a picture ({kind}); - takes lines of 84 digits, "
+                    "and a picture is read by its name: pilogo find FILE"
+                )
             if line.strip():
                 empty = False
                 yield f"-:{number}", partial(_read_line, line, number, picture)
@@ -397,63 +397,3 @@ def odds(logo: str, **options: Any) -> None:
         from query.plot import draw_odds  # noqa: PLC0415
 
         _save_png(draw_odds(found), options["plot"])
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + signum)
-
-
-def main() -> NoReturn:
-    """Run the command line and exit: 0, or the code of what went wrong, with one line about it."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(sys.argv[1:]))
-
-
-def _run(arguments: list[str]) -> int:
-    """The exit code of one command line; a reader who has seen enough is no error."""
-    if sys.stdin is None or sys.stderr is None:  # closed by whoever started us
-        nothing = os.fdopen(os.open(os.devnull, os.O_RDWR), "r+", encoding="utf-8")
-        sys.stdin, sys.stderr = sys.stdin or nothing, sys.stderr or nothing
-    if sys.stdout is None:
-        _complain("standard output is closed; the answer has nowhere to go")
-        return StoreError.exit_code
-    try:
-        code = _invoke(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `pilogo find - | head`
-        _drop_output()
-        return 0
-    except OSError as error:
-        _drop_output()
-        _complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
-        return StoreError.exit_code
-    return code
-
-
-def _invoke(arguments: list[str]) -> int:
-    """Run a command; its errors as one line and a code. click's own main has other codes."""
-    try:
-        with cli.make_context("pilogo", arguments) as context:
-            cli.invoke(context)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "pilogo"
-        _complain(f"{error.format_message().rstrip('.')}; see {command} --help")
-        return error.exit_code
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except PilogoError as error:
-        _complain(str(error))
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted")
-        return 130
-    return 0
-
-
-def _drop_output() -> None:
-    """Let what is still in the buffers go nowhere: it must not fail again at the exit."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -13,7 +13,7 @@ from indexer.progress import Progress, silent
 from indexer.resources import usable_threads
 from indexer.window import WINDOW, count_windows, offset_of
 from query.answer import Answer, Match
-from query.bitmap import format_digits
+from query.bitmap import check_bitmap, format_digits
 from query.kernels import load_kernel
 from query.metrics import CostTable, cost_table
 from query.scan import Ranking, closest_windows
@@ -66,10 +66,11 @@ class Finder:
 
         costs takes the place of the metric's table. distinct leaves out windows that overlap a
         closer one that stays. logo is a name that the answer repeats. Raises UsageError for a
-        metric that is unknown or a top that is not 1 to 100,000.
+        metric that is unknown or a top that is not 1 to 100,000, LogoError for another bitmap.
         """
         if not 1 <= top <= MOST_MATCHES:
             raise UsageError(f"top is {top}; allowed are 1 to {MOST_MATCHES:,}")
+        bitmap = check_bitmap(bitmap)
         table = costs or cost_table(bitmap, metric)
         began = time.perf_counter()
 

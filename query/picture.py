@@ -6,6 +6,7 @@ The decoders see only the formats of SIGNATURES, after the header's size was che
 import contextlib
 import io
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from indexer.errors import LogoError
 from query.shrink import BORDER_TOLERANCE, Plane
@@ -40,6 +41,8 @@ MAX_RLE_BYTES = 4_000_000
 _LARGE_PIXELS = 4_000_000
 _STRIP_PIXELS = 1 << 19
 _ORIENTATION = 0x0112
+# Pillow shows a chunk as Python does: "broken PNG file (chunk b'IDAT')".
+_BYTES_SHOWN = re.compile(r"""(?:chunk )?\bb(?:'[^']*'|"[^"]*")""")
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 
 # The warning filters are the process's, and so is the memory: one picture at a time.
@@ -52,6 +55,15 @@ def format_of(head: bytes) -> str | None:
         if head.startswith(signature) and (kind != "WEBP" or head[8:12] == b"WEBP"):
             return kind
     return None
+
+
+def is_lossy(head: bytes) -> bool:
+    """Whether a file that begins so (some kilobytes) leaves noise around ink: JPEG, lossy WebP.
+
+    A WebP with metadata has its pixels' chunk further on: VP8L is lossless.
+    """
+    kind = format_of(head)
+    return kind == "JPEG" or (kind == "WEBP" and b"VP8L" not in head)
 
 
 def read_plane(file: BinaryIO, kind: str, name: str) -> Plane:
@@ -74,11 +86,18 @@ def read_plane(file: BinaryIO, kind: str, name: str) -> Plane:
         except MemoryError as error:
             raise LogoError(f"{name} needs more memory than there is; make it smaller") from error
         except Exception as error:  # a decoder given hostile bytes raises anything
-            reason = " ".join(str(error).split())[:120] or type(error).__name__
             raise LogoError(
-                f"{name} is a damaged {kind} or one of a kind not read here ({reason}); "
+                f"{name} is a damaged {kind} or one of a kind not read here ({_reason(error)}); "
                 "save it again as an ordinary 8-bit PNG"
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a decoder says, in one line and without Python's way to write bytes and objects."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture follows its first bytes"  # Pillow names the open file's object
+    text = _BYTES_SHOWN.sub("a PNG chunk", " ".join(str(error).split()))
+    return text[:120] or type(error).__name__
 
 
 @contextlib.contextmanager

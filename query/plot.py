@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from query.answer import Odds
-from query.lettering import INK, PAPER, SOFT, Colour, Pen, draw_text, ellipsise
+from query.lettering import INK, PAPER, SOFT, Colour, Pen, draw_text, ellipsise, measure
 from query.wording import format_distance, format_power, title_of
 
 PLOT_WIDTH = 1200
@@ -62,21 +62,20 @@ def lay_out_plot(odds: Odds) -> PlotLayout:
     """The axes for these odds: round numbers at the edges, never an empty range."""
     exponents = [math.log10(row.digits) for row in odds.rows] or [6.0, 15.0]
     distances = [value for row in odds.rows for value in (row.best, row.tenth)] or [0.0]
-    step = _tick_step(max(distances) - min(distances))
-    low = math.floor(min(distances) / step) * step
-    high = math.ceil(max(distances) / step) * step
     x_range = (
         math.floor(min(exponents)),
         max(math.ceil(max(exponents)), math.floor(min(exponents)) + 1),
     )
-    y_range = (low, high if high > low else low + step)
+    y_range = _round_range(min(distances), max(distances))
     main = Axes(_LEFT, _TOP, _RIGHT, _BOTTOM, x_range, y_range)
     needed = [row.log10_digits for row in odds.needed]
     if not needed or max(needed) <= x_range[1]:
         return PlotLayout(main, None)
     far = math.ceil(max(needed) / 10) * 10
-    top = max(row.distance for row in odds.needed)
-    return PlotLayout(main, Axes(*_INSET, (0.0, float(far)), (0.0, max(top, y_range[1]) or 1.0)))
+    least = min(row.distance for row in odds.needed)  # 0, but below it where costs are negative
+    most = max(*(row.distance for row in odds.needed), y_range[1])
+    whole_range = (least, most if most > least else least + 1.0)
+    return PlotLayout(main, Axes(*_INSET, (0.0, float(far)), whole_range))
 
 
 def draw_odds(odds: Odds) -> Image.Image:
@@ -87,7 +86,7 @@ def draw_odds(odds: Odds) -> Image.Image:
     layout = lay_out_plot(odds)
     canvas = _Canvas()
     room = PLOT_WIDTH - 2 * 40
-    title = ellipsise(f"How close the decimals come to {title_of(odds.logo[:1000])}", 36, room)
+    title = ellipsise(f"How close the decimals come to {title_of(odds.logo)}", 36, room)
     canvas.text((40, 62), title, Pen(36, INK))
     said = f"expected distance of the closest windows, metric {odds.metric}"
     canvas.text((40, 100), ellipsise(said, _LABEL, room), Pen(_LABEL, SOFT))
@@ -136,7 +135,17 @@ def _tick_step(span: float) -> float:
     if span <= 0:
         return 1.0
     power = 10 ** math.floor(math.log10(span / 6))
-    return next(float(m * power) for m in (1, 2, 5, 10) if m * power >= span / 6)
+    least = span / 6 * (1 - 1e-9)  # a span of 0.0012 is cut by 0.0002, whatever the rounding
+    return next(float(m * power) for m in (1, 2, 5, 10) if m * power >= least)
+
+
+def _round_range(least: float, most: float) -> tuple[float, float]:
+    """The range around two values whose ends are ticks of that range itself, never empty."""
+    low, high, step = least, most, 1.0
+    for _ in range(3):  # rounding outwards may ask for a coarser step, which rounds once more
+        step = _tick_step(high - low)
+        low, high = math.floor(least / step) * step, math.ceil(most / step) * step
+    return low, high if high > low else low + step
 
 
 def _draw_grid(canvas: _Canvas, axes: Axes) -> None:
@@ -147,14 +156,22 @@ def _draw_grid(canvas: _Canvas, axes: Axes) -> None:
         value = low + index * step
         y = axes.place(axes.x_range[0], value)[1]
         canvas.line([(axes.left, y), (axes.right, y)], GRID, 1)
-        text = format_distance(round(value, 6))
-        canvas.text((axes.left - 14, y + 7), text, Pen(20, SOFT, "right"))
+        canvas.text((axes.left - 14, y + 7), _figure(value, 20, 104), Pen(20, SOFT, "right"))
     first, last = round(axes.x_range[0]), round(axes.x_range[1])
     for exponent in range(first, last + 1, (last - first) // 12 + 1):
         x = axes.place(exponent, low)[0]
         canvas.line([(x, axes.bottom), (x, axes.bottom + 7)], SOFT, 1)
         canvas.text((x, axes.bottom + 34), format_power(exponent), Pen(20, SOFT, "middle"))
     canvas.line([(axes.left, axes.bottom), (axes.right, axes.bottom)], SOFT, 1)
+
+
+def _figure(distance: float, size: int, width: float) -> str:
+    """A distance beside an axis; one too wide for its place to some figures, "-1.23e+08"."""
+    text = format_distance(distance)
+    if measure(text, size) <= width:
+        return text
+    shorter = (f"{distance:,.{figures}g}" for figures in (4, 3))
+    return next((s for s in shorter if measure(s, size) <= width), f"{distance:.2g}")
 
 
 def _draw_curve(
@@ -184,7 +201,9 @@ def _label_curves(
 
 def _draw_whole(canvas: _Canvas, axes: Axes, main: Axes, odds: Odds) -> None:
     """The small panel: the same question on to the exact picture, with the main panel shaded."""
-    canvas.box((axes.left - 64, axes.top - 44, axes.right + 24, axes.bottom + 56), PAPER)
+    least = _figure(axes.y_range[0], 16, 56)
+    beside = max(64, measure(least, 16) + 16)
+    canvas.box((axes.left - beside, axes.top - 44, axes.right + 24, axes.bottom + 56), PAPER)
     seen_left, seen_right = (axes.place(x, 0)[0] for x in main.x_range)
     canvas.box((seen_left, axes.top, seen_right, axes.bottom), REACHED)
     canvas.line([(axes.left, axes.top), (axes.left, axes.bottom)], SOFT, 1)
@@ -198,7 +217,7 @@ def _draw_whole(canvas: _Canvas, axes: Axes, main: Axes, odds: Odds) -> None:
     canvas.line(points, BEST, 2)
     exact = odds.needed[0]
     canvas.dot(axes.place(exact.log10_digits, exact.distance), BEST, 5)
-    canvas.text((axes.left - 10, axes.bottom + 6), "0", Pen(16, SOFT, "right"))
+    canvas.text((axes.left - 10, axes.bottom + 6), least, Pen(16, SOFT, "right"))
     # The curve is hollow, so the panel's upper right is free.
     canvas.text((axes.right, axes.top + 20), "the exact picture", Pen(18, INK, "right"))
     needs = f"needs about {format_power(round(exact.log10_digits))} decimals"

@@ -158,6 +158,8 @@ def format_bitmap(bitmap: str, *, style: Style, width: int = 80) -> str:
     for row in rows_of(bitmap):
         digits += [[Span(row)], *[[]] * (columns // 2 - 1)]
     shown = [*beside(picture, digits, columns * WIDTH, 3)]
+    if wording.is_blank(bitmap):
+        shown += [[], [Span(f"({wording.BLANK})")]]
     shown = [clip_line(line, width) for line in shown]
     # The one line stays whole at any width: it is there to be copied.
     return paint([*shown, [], [Span(bitmap)]], escapes=style == "colour")
@@ -208,17 +210,16 @@ def format_odds(odds: Odds, *, style: Style) -> str:
 
 def odds_json(odds: Odds) -> str:
     """The odds as one JSON object on one line."""
-    number = wording.short_number
+    number, exact = wording.short_number, wording.plain_number
     body = {
         "logo": odds.logo,
         "bitmap": odds.bitmap,
         "metric": odds.metric,
         "odds": [
-            {"digits": r.digits, "best": number(r.best, 7), "tenth": number(r.tenth, 7)}
-            for r in odds.rows
+            {"digits": r.digits, "best": exact(r.best), "tenth": exact(r.tenth)} for r in odds.rows
         ],
         "needed": [
-            {"distance": number(r.distance, 7), "log10_digits": number(r.log10_digits)}
+            {"distance": exact(r.distance), "log10_digits": number(r.log10_digits)}
             for r in odds.needed
         ],
     }
@@ -231,14 +232,13 @@ def odds_csv(odds: Odds, *, header: bool = True) -> str:
     Rows of n decimals have digits, best and tenth; rows of decimals needed have log10_digits and
     distance; what does not apply is empty.
     """
-    name, number = _encodable(odds.logo), wording.short_number
+    name, exact = _encodable(odds.logo), wording.plain_number
     rows: list[Sequence[object]] = [ODDS_CSV_COLUMNS] if header else []
     rows += [
-        (name, odds.metric, r.digits, "", number(r.best, 7), number(r.tenth, 7), "")
-        for r in odds.rows
+        (name, odds.metric, r.digits, "", exact(r.best), exact(r.tenth), "") for r in odds.rows
     ]
     rows += [
-        (name, odds.metric, "", number(r.log10_digits), "", "", number(r.distance, 7))
+        (name, odds.metric, "", wording.short_number(r.log10_digits), "", "", exact(r.distance))
         for r in odds.needed
     ]
     return _write_csv(rows)
@@ -303,6 +303,8 @@ def _headline(answer: Answer, style: Style, width: int) -> list[Line]:
     said = f"{wording.how_many(answer)} in {wording.where_from(answer)}, metric {answer.metric}"
     got = f"{wording.how_got(answer)}; {wording.format_seconds(answer.seconds)}"
     text: list[Line] = [[Span(wording.clip(wording.clean_name(answer.logo), room), BOLD)]]
+    if wording.is_blank(answer.bitmap):
+        text.append([Span(wording.clip(f"({wording.BLANK})", room))])
     for sentence in (said, got):
         text += [[Span(part)] for part in textwrap.wrap(sentence, room)]
     return beside(picture, text, picture_width, _GAP)
@@ -325,7 +327,9 @@ def _compact(answer: Answer) -> str:
         )
         for match in answer.matches
     ]
-    comments = (f"# {name}", f"# {said}, metric {answer.metric}", f"# {got}")
+    comments = [f"# {name}", f"# {said}, metric {answer.metric}", f"# {got}"]
+    if wording.is_blank(answer.bitmap):
+        comments.append(f"# ({wording.BLANK})")
     lines: list[Line] = [[Span(comment)] for comment in comments]
     return paint([*lines, *_right_aligned(cells, "# ")], escapes=False)
 
@@ -345,7 +349,7 @@ def _right_aligned(cells: Sequence[Sequence[str]], lead: str) -> list[Line]:
 
 def _odds_distance(distance: float, style: Style) -> str:
     if style == "compact":
-        return str(wording.short_number(distance, 7))
+        return str(wording.plain_number(distance))
     return wording.format_distance(distance)
 
 

@@ -11,14 +11,15 @@ from PIL import Image, ImageDraw
 from indexer.window import HEIGHT, SHADES, WIDTH
 from query.answer import Answer, Match
 from query.lettering import INK, PAPER, SOFT, Colour, Pen, draw_text, ellipsise, font, measure
+from query.metrics import METRICS
 from query.palette import GREYS
 from query.wording import (
-    clean_name,
     format_distance,
     format_expected,
     format_seconds,
     how_got,
     how_many,
+    name_of,
     symbol_of,
     title_of,
     where_from,
@@ -50,10 +51,9 @@ _WHAT_IT_IS = (
     "84 decimals in a row make a picture of 14 × 6 pixels, each digit a shade. "
     "Offsets count from 1 after the point."
 )
-_WHAT_IT_MEANS = (
-    "Distance 0 is a perfect copy. E-value: how many windows this close or closer "
-    "as many random decimals would hold."
-)
+_WHAT_DISTANCE_IS = "Distance 0 is a perfect copy."
+_WHAT_COST_IS = "The smaller the distance, the closer."  # a --costs table may go below 0
+_WHAT_E_IS = "E-value: how many windows this close or closer as many random decimals would hold."
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _draw_header(draw: ImageDraw.ImageDraw, answer: Answer) -> None:
     room = SHEET_WIDTH - 2 * MARGIN
     symbol = symbol_of(answer.constant)
     tail = f", found in {symbol}"
-    name = ellipsise(title_of(answer.logo[:1000]), 76, room - measure(tail, 76))
+    name = ellipsise(title_of(answer.logo), 76, room - measure(tail, 76))
     left: float = MARGIN
     left += draw_text(draw, (left, 146), name, Pen(76, INK))
     left += draw_text(draw, (left, 146), ", found in ", Pen(76, INK))
@@ -158,7 +158,7 @@ def _caption_reference(draw: ImageDraw.ImageDraw, tile: Tile, answer: Answer) ->
     """What the large picture on the left is, and the ten shades with their digits."""
     under = tile.top + tile.height
     scale_left = tile.left + tile.width - SHADES * _SWATCH
-    name = ellipsise(clean_name(answer.logo[:1000]), 26, scale_left - tile.left - 24)
+    name = ellipsise(name_of(answer.logo), 26, scale_left - tile.left - 24)
     draw_text(draw, (tile.left, under + 52), "The picture", Pen(40, INK))
     draw_text(draw, (tile.left, under + 92), name, Pen(26, SOFT))
     box = (scale_left - 1, under + 25, scale_left + SHADES * _SWATCH, under + 26 + _SWATCH)
@@ -197,4 +197,5 @@ def _draw_footer(draw: ImageDraw.ImageDraw, answer: Answer, layout: Layout) -> N
     line = ellipsise(" · ".join(parts), 26, right - MARGIN - mark - 40)
     draw_text(draw, (MARGIN, top + 56), line, Pen(26, INK))
     draw_text(draw, (MARGIN, top + 100), _WHAT_IT_IS, Pen(23, SOFT))
-    draw_text(draw, (MARGIN, top + 134), _WHAT_IT_MEANS, Pen(23, SOFT))
+    distance = _WHAT_DISTANCE_IS if answer.metric in METRICS else _WHAT_COST_IS
+    draw_text(draw, (MARGIN, top + 134), f"{distance} {_WHAT_E_IS}", Pen(23, SOFT))

@@ -11,17 +11,26 @@ from query.palette import GREYS
 
 FITS = ("pad", "crop", "stretch")
 
-# A pixel this far from the border's grey still belongs to the border: JPEG noise on a white page
-# stays within it, the palette's lightest ink on white (15 levels) does not.
+# A pixel this far from the border's grey still belongs to the border: the noise of scans and of
+# fine JPEG stays within it, the palette's lightest ink on white (15 levels) does not.
 BORDER_TOLERANCE = 8
+# JPEG and lossy WebP ring around ink: at qualities 50 to 95 a ring of black, orange or blue left
+# noise up to 10 pixels away. What reached a third of the strongest contrast was never more than
+# one pixel outside of the ink (a quarter: two).
+RINGING_REACH = 12
+_RINGING_SHARE = 3
 _STRIP_PIXELS = 1 << 19
 
 Plane = npt.NDArray[np.uint8]
 Means = npt.NDArray[np.float64]
 
 
-def digits_of_plane(plane: Plane, fit: str, trim: bool) -> npt.NDArray[np.uint8]:
+def digits_of_plane(
+    plane: Plane, fit: str, trim: bool, *, lossy: bool = False
+) -> npt.NDArray[np.uint8]:
     """uint8[6, 14] digits of a plane, padded with white where it has no border.
+
+    `lossy`: it comes from a format that leaves noise around ink; see trimmed.
 
     A plane of 14k×6k pixels whose k×k blocks are each of one grey is a bitmap drawn large: its
     blocks are the pixels, and neither trim nor fit touches them. Otherwise a logo with a white
@@ -32,7 +41,7 @@ def digits_of_plane(plane: Plane, fit: str, trim: bool) -> npt.NDArray[np.uint8]
         return nearest_digits(blocks.astype(np.float64))
     border = border_grey(plane)
     if trim and border is not None:
-        plane = trimmed(plane, border)
+        plane = trimmed(plane, border, lossy=lossy)
     return nearest_digits(area_means(plane, fit, 255 if border is None else border))
 
 
@@ -60,20 +69,39 @@ def border_grey(plane: Plane) -> int | None:
     return None
 
 
-def trimmed(plane: Plane, border: int) -> Plane:
-    """The part of the plane inside its border; all of it where nothing else is there. O(pixels)."""
-    rows = _inked(plane, border, 1)
-    columns = _inked(plane, border, 0)
-    if rows.size == 0:
+def trimmed(plane: Plane, border: int, *, lossy: bool = False) -> Plane:
+    """The part of the plane inside its border; all of it where nothing else is there. O(pixels).
+
+    A pixel beyond the border's tolerance is ink. In a lossy plane, on each side, faint pixels no
+    further than RINGING_REACH from strong ones (a third of the plane's contrast) are noise, and
+    the strong ones are the edge; faint ink that goes on further is ink to its end.
+    """
+    rows, columns = _deviations(plane, border, 1), _deviations(plane, border, 0)
+    contrast = int(rows.max())
+    if contrast <= BORDER_TOLERANCE:
         return plane
-    return plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    strong = max(BORDER_TOLERANCE, contrast // _RINGING_SHARE) if lossy else BORDER_TOLERANCE
+    return plane[_inked(rows, strong), _inked(columns, strong)]
 
 
-def _inked(plane: Plane, border: int, axis: int) -> npt.NDArray[np.intp]:
-    """Rows (axis 1) or columns (axis 0) with a pixel outside the border's tolerance."""
-    too_light = plane.max(axis=axis) > border + BORDER_TOLERANCE
-    too_dark = plane.min(axis=axis) < border - BORDER_TOLERANCE
-    return np.flatnonzero(too_light | too_dark)
+def _deviations(plane: Plane, border: int, axis: int) -> npt.NDArray[np.int64]:
+    """int64[rows] (axis 1) or [columns] (axis 0): how far their farthest pixel is from border."""
+    lighter = plane.max(axis=axis).astype(np.int64) - border
+    darker = border - plane.min(axis=axis).astype(np.int64)
+    deviations: npt.NDArray[np.int64] = np.maximum(lighter, darker)
+    return deviations
+
+
+def _inked(deviations: npt.NDArray[np.int64], strong: int) -> slice:
+    """From the first to the last line of ink, but for ringing beside what exceeds `strong`.
+
+    At least one line exceeds `strong`.
+    """
+    faint = np.flatnonzero(deviations > BORDER_TOLERANCE)
+    sure = np.flatnonzero(deviations > strong)
+    first = sure[0] if sure[0] - faint[0] <= RINGING_REACH else faint[0]
+    last = sure[-1] if faint[-1] - sure[-1] <= RINGING_REACH else faint[-1]
+    return slice(int(first), int(last) + 1)
 
 
 def area_means(plane: Plane, fit: str, around: int) -> Means:

@@ -12,6 +12,10 @@ from indexer.constants import CONSTANTS
 from indexer.window import WINDOW, count_windows
 from query.answer import Answer
 
+# A cost has at most so many decimal places (query/metrics.py), and so has a distance.
+COST_PLACES = 6
+BLANK = "a blank picture"
+_LITERAL = f"{WINDOW} digits"
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -33,10 +37,25 @@ def clean_name(name: str) -> str:
 
 def title_of(logo: str) -> str:
     """What to call a logo in a heading: a file's name without folder and ending."""
-    if len(logo) == WINDOW and logo.isdigit():
-        return "a picture of 84 digits"
-    name = clean_name(PurePath(logo).name)
-    return PurePath(name).stem.strip() or clean_name(logo).strip() or "a picture"
+    name = name_of(logo)
+    if name == _LITERAL:
+        return f"a picture of {name}"
+    return PurePath(name).stem.strip() or name or "a picture"
+
+
+def name_of(logo: str) -> str:
+    """What to call a logo on a picture that is passed on: a file's name without its folder.
+
+    Digits given literally are "84 digits", line 3 of standard input ("-:3") is "line 3".
+    """
+    digits = "".join(logo[: 8 * WINDOW].split())
+    if len(digits) == WINDOW and digits.isdecimal():
+        return _LITERAL
+    line = logo.removeprefix("-:")
+    if line != logo and line.isdecimal():
+        return f"line {line}"
+    name = PurePath(logo).name[:1000]
+    return clean_name(name or logo[:1000]).strip()
 
 
 def columns_of(text: str) -> int:
@@ -68,9 +87,11 @@ def short_number(value: float, figures: int = 4) -> int | float:
 
 
 def format_distance(distance: float) -> str:
-    """A distance for people: "180", "733,573", "12.5"."""
-    number = plain_number(distance)
-    return f"{number:,d}" if isinstance(number, int) else f"{number:,.4g}"
+    """A distance for people, to its last digit: "180", "144,772.5", "-12.5"."""
+    number = plain_number(round(distance, COST_PLACES))
+    if isinstance(number, int):
+        return f"{number:,d}"
+    return f"{number:,.{COST_PLACES}f}".rstrip("0")
 
 
 def format_expected(expected: float) -> str:
@@ -104,10 +125,18 @@ def format_power(exponent: float, *, unicode: bool = True) -> str:
     return power if mantissa == "1.0" else f"{mantissa} × {power}"
 
 
+def is_blank(bitmap: str) -> bool:
+    """Whether the 84 digits are an all-white picture: no ink was found, or none was there."""
+    return not bitmap.strip("0")
+
+
 def how_many(answer: Answer) -> str:
     """What the matches are out of: "the 10 closest of 999,999,917 windows"."""
-    windows = f"{count_windows(answer.digits):,d} windows"
+    n_windows = count_windows(answer.digits)
+    windows = f"{n_windows:,d} window{'' if n_windows == 1 else 's'}"
     count = len(answer.matches)
+    if n_windows == count == 1:
+        return "the only window"
     if count == 0:
         return f"no match among {windows}"
     return f"the {count} closest of {windows}" if count > 1 else f"the closest of {windows}"

@@ -1,5 +1,6 @@
 """query/bitmap.py: what each form of a logo becomes, and every sentence it is refused with."""
 
+import io
 import json
 import os
 import re
@@ -17,7 +18,15 @@ from indexer.errors import LogoError, UsageError
 from indexer.packaged import data_file
 from indexer.window import HEIGHT, WIDTH, WINDOW
 from query import bitmap as bitmap_module
-from query.bitmap import bitmap_from_image, format_digits, parse_digits, read_logo, shown
+from query.bitmap import (
+    bitmap_from_image,
+    check_bitmap,
+    format_digits,
+    parse_digits,
+    picture_kind,
+    read_logo,
+    shown,
+)
 from query.palette import GREYS
 
 CONTEST = json.loads(data_file("contest.json").read_text())["bitmap"]
@@ -77,6 +86,60 @@ def test_blanks_between_digits_do_not_matter(digits: str, places: list[int], bla
 def test_what_is_not_84_digits_is_told_apart(text: str, found: str) -> None:
     with pytest.raises(LogoError, match=re.escape(found)):
         parse_digits(text)
+
+
+@pytest.mark.parametrize(
+    ("bitmap", "found"),
+    [
+        (np.zeros((14, 6), np.uint8), "has shape (14, 6); a bitmap is 6 rows of 14 integers 0 to"),
+        (np.zeros(84, np.uint8), "has shape (84,)"),
+        ("1" * 84, "has shape ()"),
+        ([[1, 2], [3]], "its rows differ in length"),
+        (np.zeros((6, 14)), "has dtype float64; a bitmap is 6 rows of 14 integers 0 to 9, dtype"),
+        (np.zeros((6, 14), bool), "has dtype bool"),
+        (np.eye(6, 14, 13, np.uint8) * 10, "has 10 in row 0, column 13"),
+        (np.eye(6, 14, dtype=np.int64) - 1, "has -1 in row 0, column 1"),
+        (np.full((6, 14), 256), "has 256 in row 0, column 0"),
+    ],
+)
+def test_what_is_no_bitmap_is_told_apart(bitmap: object, found: str) -> None:
+    for check in (check_bitmap, format_digits):
+        with pytest.raises(LogoError, match=re.escape(found)):
+            check(bitmap)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, ">i4"])
+def test_integers_of_any_width_and_order_are_a_bitmap(dtype: object) -> None:
+    want = parse_digits(CONTEST)
+    for given_ in (want.astype(dtype), np.asfortranarray(want.astype(dtype)), want.tolist()):
+        found = check_bitmap(given_)
+        assert found.dtype == np.uint8
+        assert found.flags.c_contiguous
+        assert found.tolist() == want.tolist()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WebP", "TIFF"])
+def test_the_first_line_of_a_picture_is_known(kind: str) -> None:
+    file = io.BytesIO()
+    drawn(CONTEST, 4).convert("RGB").save(file, kind)
+    file.seek(0)
+    assert picture_kind(file.readline()) == kind
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (b"<svg>\n", "SVG"),
+        (b"\xef\xbb\xbf <?xml version='1.0'?>\r\n", "SVG"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (CONTEST.encode() + b"\n", None),
+        (b"BMW, 12 digits\n", None),
+        (b"\xff\xfe\n", None),
+        (b"", None),
+    ],
+)
+def test_the_first_line_of_something_else_is_told_apart(line: bytes, kind: str | None) -> None:
+    assert picture_kind(line) == kind
 
 
 def test_the_contests_picture_gives_the_contests_bitmap() -> None:
@@ -216,11 +279,14 @@ def refusal(logo: str | Path) -> str:
 
 
 def test_neither_file_nor_digits_says_that_both_were_tried() -> None:
-    assert "no.png is neither a file that exists nor 84 digits: found 'n'" in refusal("no.png")
+    assert refusal("no.pngg") == "no.pngg: there is no such file, and it is not 84 digits either"
+    assert refusal("IMG20240101120000.png").startswith("IMG20240101120000.png: there is no such")
+    slip = CONTEST[:40] + "o" + CONTEST[41:]
+    assert "neither a file that exists nor 84 digits: found 'o' at character 41" in refusal(slip)
     assert refusal("314").endswith("84 digits: found 3 digits; 84 are needed, 6 rows of 14")
     assert refusal("").startswith("'' is neither a file")
     assert refusal(Path(CONTEST)).startswith(f"{CONTEST} does not exist")
-    assert "neither a file" in refusal("a\0b\nc")
+    assert refusal("a\0b\nc").startswith(r"a\x00b\nc: there is no such file")
     assert "cannot be read (File name too long)" in refusal("x" * 4000)
     assert len(refusal("x" * 4000)) < 300
 

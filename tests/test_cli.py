@@ -19,7 +19,7 @@ from query.cli import cli
 
 ROOT = Path(__file__).parent.parent
 LOGO = str(ROOT / "data" / "soundcloud.png")
-COMMAND = [sys.executable, "-c", "from query.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from query.entry import main; main()"]
 
 
 def environment(home, **more):
@@ -139,6 +139,21 @@ def test_empty_standard_input_is_an_error(home):
     result = pilogo("find", "-", home=home)
     assert result.returncode == 3
     assert "standard input is empty" in result.stderr
+
+
+def test_a_picture_on_standard_input_is_named_once(home):
+    with Path(LOGO).open("rb") as file:
+        result = subprocess.run(
+            [*COMMAND, "find", "-"],
+            stdin=file,
+            capture_output=True,
+            check=False,
+            cwd=ROOT,
+            env=environment(home),
+        )
+    assert result.returncode == 3
+    assert result.stderr.startswith(b"pilogo: standard input is a picture (PNG); - takes lines")
+    assert result.stderr.count(b"\n") == 1
 
 
 def test_bitmap_into_find(home, contest):

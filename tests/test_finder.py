@@ -3,7 +3,7 @@ import pytest
 
 import query
 import reference
-from indexer.errors import StoreMissing, UsageError
+from indexer.errors import LogoError, StoreMissing, UsageError
 from query.cli import FITS, METRICS, MOST_MATCHES
 from query.finder import MOST_MATCHES as LIBRARY_MOST_MATCHES
 from query.finder import Finder, needs_default_store
@@ -90,6 +90,14 @@ def test_own_costs_take_the_place_of_the_metric(home, decimals):
 def test_top_out_of_range_names_the_value(finder, soundcloud, top):
     with pytest.raises(UsageError, match=f"top is {top}; allowed are 1 to 100,000"):
         finder.find(soundcloud, top=top)
+
+
+@pytest.mark.parametrize(
+    "bitmap", [np.zeros((14, 6), np.uint8), np.full((6, 14), 10, np.uint8), np.zeros((6, 14)) + 0.5]
+)
+def test_what_is_no_bitmap_is_refused(finder, bitmap):
+    with pytest.raises(LogoError):
+        finder.find(bitmap)
 
 
 def test_no_store_says_what_to_do(tmp_path):

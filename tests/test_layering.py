@@ -13,7 +13,7 @@ ONLY_IN = {
     "llvmlite": {"kernels.py"},
     "PIL": {"bitmap.py", "picture.py", "sheet.py", "plot.py", "lettering.py"},
     "flint": {"series.py"},
-    "click": {"cli.py"},
+    "click": {"cli.py", "entry.py"},
     "resvg_py": {"svg_painter.py"},
 }
 

@@ -58,7 +58,10 @@ def damage(name: str) -> bytes:
     ("name", "sentence"),
     [
         ("bad checksum of the header", "is a damaged PNG"),
-        ("bad checksum of the pixels", "is a damaged PNG"),
+        (
+            "bad checksum of the pixels",
+            "(broken PNG file (bad header checksum in a PNG chunk)); save",
+        ),
         ("one bit of the pixels", "is a damaged PNG"),
         ("30000 a side", "of far more than the 40,000,000 pixels allowed"),
         ("no pixel", "PNG"),

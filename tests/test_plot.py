@@ -1,10 +1,12 @@
 import math
 from dataclasses import replace
+from operator import attrgetter
 
 import pytest
 
+from query import plot
 from query.answer import NeededRow, Odds, OddsRow
-from query.lettering import PAPER
+from query.lettering import PAPER, measure
 from query.plot import BEST, PLOT_HEIGHT, PLOT_WIDTH, TENTH, draw_odds, lay_out_plot
 
 ROWS = tuple(
@@ -88,3 +90,62 @@ def test_odd_odds_are_drawn(odds):
 
 def test_same_odds_same_bytes():
     assert draw_odds(ODDS).tobytes() == draw_odds(ODDS).tobytes()
+
+
+NEGATIVE = Odds(
+    "logo.png",
+    "0" * 84,
+    "costs",
+    tuple(OddsRow(10**k, -1100.5 - 50 * k, -1050.25 - 50 * k) for k in range(6, 16)),
+    (NeededRow(-2701.25, 84.0), NeededRow(-2400, 42.0), NeededRow(-1400.5, 6.2)),
+)
+
+
+def test_negative_distances_stay_inside_the_small_panel():
+    image, axes = draw_odds(NEGATIVE), lay_out_plot(NEGATIVE).whole
+    assert axes is not None
+    assert axes.y_range[0] == -2701.25
+    for row in NEGATIVE.needed:
+        x, y = axes.place(row.log10_digits, row.distance)
+        assert axes.left <= x <= axes.right
+        assert axes.top <= y <= axes.bottom
+        assert near(image, (x, y), BEST)
+
+
+@pytest.mark.parametrize("factor", [1, -1, 0.001, -0.00001, 300_000, -300_000])
+def test_figures_and_grid_lines_stay_where_they_belong(factor):
+    rows = tuple(OddsRow(r.digits, r.best * factor, r.tenth * factor) for r in ROWS)
+    needed = tuple(
+        sorted(
+            (NeededRow(r.distance * factor, r.log10_digits) for r in NEEDED),
+            key=attrgetter("distance"),
+        )
+    )
+    odds = replace(ODDS, rows=rows, needed=needed)
+    axes, lines, texts = lay_out_plot(odds).main, [], []
+
+    class Noted(plot._Canvas):
+        def line(self, points, colour, width):
+            lines.extend(points)
+            super().line(points, colour, width)
+
+        def text(self, at, text, pen):
+            texts.append((at, text, pen))
+            super().text(at, text, pen)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plot, "_Canvas", Noted)
+        draw_odds(odds)
+    assert all(axes.top - 0.1 <= y <= axes.bottom + 8 for _, y in lines)
+    for (x, _), text, pen in texts:
+        share = {"left": 0, "middle": 0.5, "right": 1}[pen.align]
+        assert x - share * measure(text, pen.size) >= 8
+    ticks = [text for (x, _), text, _ in texts if x == axes.left - 14]
+    assert 3 <= len(ticks) == len(set(ticks)) <= 12
+
+
+def test_the_ends_of_the_axis_are_ticks_of_the_axis():
+    # 540 asks for steps of 100, -1,800 to -1,100; that range for steps of 200, -1,800 to -1,000.
+    rows = (OddsRow(10**6, -1266, -1191), OddsRow(10**15, -1731, -1690))
+    axes = lay_out_plot(replace(ODDS, rows=rows)).main
+    assert axes.y_range == (-1800, -1000)

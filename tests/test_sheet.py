@@ -7,6 +7,7 @@ from PIL import Image, ImageChops, ImageDraw
 
 from indexer.packaged import data_file
 from query import lettering
+from query import sheet as sheet_module
 from query.answer import Answer, Match
 from query.palette import GREYS
 from query.sheet import MARGIN, MAX_SHOWN, SHEET_WIDTH, draw_sheet, lay_out
@@ -116,6 +117,37 @@ def test_any_name_stays_between_the_margins(name):
     assert box is not None
     assert box[0] >= MARGIN - 6
     assert box[2] <= SHEET_WIDTH - MARGIN + 6
+
+
+def written(monkeypatch, answer):
+    """Every text on the sheet, as it was asked for."""
+    texts = []
+
+    def noted(draw, at, text, pen):
+        texts.append(text)
+        return lettering.draw_text(draw, at, text, pen)
+
+    monkeypatch.setattr(sheet_module, "draw_text", noted)
+    draw_sheet(answer)
+    return texts
+
+
+def test_no_folder_is_on_the_sheet(monkeypatch):
+    texts = written(monkeypatch, make_answer(1, logo="/home/me/secret/sound cloud.png"))
+    assert {"sound cloud", "sound cloud.png"} <= set(texts)
+    assert "secret" not in "".join(texts)
+    texts = written(monkeypatch, make_answer(1, logo=BITMAP))
+    assert {"a picture of 84 digits", "84 digits"} <= set(texts)
+
+
+@pytest.mark.parametrize("metric", ["l1", "lightness", "costs"])
+def test_only_named_metrics_have_a_perfect_copy_at_0(metric, monkeypatch):
+    matches = (replace(make_answer(1).matches[0], distance=-144772.5),)
+    texts = written(monkeypatch, make_answer(1, metric=metric, matches=matches))
+    perfect = any("Distance 0 is a perfect copy." in text for text in texts)
+    smaller = any("The smaller the distance, the closer." in text for text in texts)
+    assert (perfect, smaller) == (metric != "costs", metric == "costs")
+    assert "distance -144,772.5 · E-value 0.064" in texts
 
 
 def test_captions_tell_certified_from_not():

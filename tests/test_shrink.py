@@ -1,5 +1,6 @@
-"""query/shrink.py against plain loops: area means, blocks, borders, shades."""
+"""query/shrink.py against plain loops: area means, blocks, borders, shades, noise around ink."""
 
+import io
 import itertools
 from fractions import Fraction
 
@@ -7,10 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from indexer.window import HEIGHT, WIDTH
 from query import shrink
+from query.bitmap import read_logo
 from query.palette import GREYS
+from query.picture import grey_plane, is_lossy
 
 
 def slow_means(plane: np.ndarray, fit: str, around: int) -> np.ndarray:
@@ -98,3 +102,79 @@ def test_blocks_are_found_only_where_they_are_exact() -> None:
     assert shrink.blocks_of(large[:5]) is None
     large[29, 69] ^= 1
     assert shrink.blocks_of(large) is None
+
+
+def page(shape: str, width: int, height: int, ink: str = "black") -> Image.Image:
+    """A logo on white, off centre."""
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    if shape == "ellipse":
+        draw.ellipse((width * 0.2, height * 0.15, width * 0.8, height * 0.83), fill=ink)
+    elif shape == "ring":
+        box = (width * 0.17, height * 0.11, width * 0.77, height * 0.87)
+        draw.rectangle(box, outline=ink, width=max(2, width // 20))
+    else:
+        peak = (width * 0.5, height * 0.13)
+        left, right = (width * 0.1, height * 0.8), (width * 0.83, height * 0.8)
+        draw.line((*left, *peak, *right, *left), fill=ink, width=max(1, width // 140))
+    return image
+
+
+def stored(image: Image.Image, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def box_of(data: bytes, *, lossy: bool) -> np.ndarray:
+    """Size of what is left after trimming."""
+    with Image.open(io.BytesIO(data)) as image:
+        plane = grey_plane(image)
+    border = shrink.border_grey(plane)
+    assert border is not None
+    return np.array(shrink.trimmed(plane, border, lossy=lossy).shape)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("size", [(140, 60), (700, 300)])
+@pytest.mark.parametrize("shape", ["ellipse", "ring", "line"])
+@pytest.mark.parametrize("ink", ["black", "#ff5500"])
+def test_noise_of_lossy_formats_is_no_ink(shape, size, ink, kind, tmp_path) -> None:
+    image, file = page(shape, *size, ink), tmp_path / "logo"
+    file.write_bytes(stored(image, "PNG"))
+    want = read_logo(file).astype(int)
+    box = box_of(file.read_bytes(), lossy=False)
+    for quality in (50, 60, 75, 80, 85, 95):
+        file.write_bytes(stored(image, kind, quality=quality))
+        assert np.abs(read_logo(file) - want).max() <= 1
+        # One pixel, or one in a hundred.
+        near = np.maximum(1, np.array(size[::-1]) // 100)
+        assert (np.abs(box_of(file.read_bytes(), lossy=True) - box) <= near).all()
+
+
+def test_faint_ink_is_kept_where_it_is_no_noise() -> None:
+    plane = np.full((60, 140), 255, np.uint8)
+    plane[20:40, 50:90] = 0
+    plane[20:40, 90:110] = 240  # 20 columns of the lightest shade beside black
+    plane[18:20, 50:90] = 200  # 2 rows of noise
+    assert shrink.trimmed(plane, 255, lossy=False).shape == (22, 60)
+    assert shrink.trimmed(plane, 255, lossy=True).shape == (20, 60)
+    plane[20:40, 50:90] = 240  # no strong ink at all: all of it is ink
+    plane[18:20] = 255
+    assert shrink.trimmed(plane, 255, lossy=True).shape == (20, 60)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "lossy"),
+    [
+        ("PNG", {}, False),
+        ("GIF", {}, False),
+        ("JPEG", {}, True),
+        ("WEBP", {"quality": 80}, True),
+        ("WEBP", {"lossless": True}, False),
+        ("WEBP", {"lossless": True, "exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0"}, False),
+        ("WEBP", {"quality": 80, "exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0"}, True),
+    ],
+)
+def test_lossy_formats_are_known(kind, options, lossy) -> None:
+    assert is_lossy(stored(page("ring", 140, 60), kind, **options)[:4096]) is lossy
