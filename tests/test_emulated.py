@@ -182,7 +182,8 @@ def scanned(kernel, digits, costs, plan, limit):
     rows, calls = [], 0
     while not task.finished:
         task.run(plan, limit)
-        rows += zip(*(column.tolist() for column in task.found()), strict=True)
+        found = task.found()
+        rows += zip(found.starts.tolist(), found.distances.tolist(), strict=True)
         calls += 1
         assert len(rows) <= len(digits) - 83  # a kernel that does not move on would never end
     return rows, calls
