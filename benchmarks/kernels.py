@@ -171,7 +171,8 @@ def print_whole(bench: Bench, lookup: float, rounds: int) -> None:
     print(
         f"plan of the contest's logo, l1, for the best of 1e9 decimals: {letters} letters, {kinds}"
     )
-    print(f"kinds, {len(plan.groups)} groups of {plan.group_size}, {plan.n_first} before the test")
+    print(f"kinds, {len(plan.groups)} groups of {plan.group_size}, {plan.n_first} before the test;")
+    print(f"{plan.passing:.1e} of random windows pass;")
     print(f"foreseen {plan.effort:.1f} look-ups a vector, {plan.effort * lookup:.2f} ns;")
     print(f"measured {vector / lookup:.1f} look-ups a vector, {vector:.2f} ns,")
     print(f"which is {vector / bench.isa.lanes:.3f} s for 1e9 decimals with one thread")

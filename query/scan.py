@@ -111,9 +111,8 @@ def closest_windows(
 ) -> Ranking:
     """The `top` windows of least distance: all of them where there are fewer.
 
-    digits is uint8[n] ASCII, C-contiguous, n >= 84. Raises
-    KeyboardInterrupt within milliseconds of Ctrl-C. O(84 n) table look-ups at worst, about n / 3 on
-    AVX-512 for a logo.
+    digits is uint8[n] ASCII, C-contiguous, n >= 84. Raises KeyboardInterrupt within milliseconds of
+    Ctrl-C. O(84 n) table look-ups at worst, about n / 3 on AVX-512 for a logo.
     """
     n_windows = count_windows(len(digits))
     wanted = min(top, n_windows)
@@ -145,7 +144,8 @@ class _Scan:
         self._lowest = table.law.lowest
         self._best = best
         self._kernel = kernel
-        # A byte that is no digit (a damaged file) costs more than any limit.
+        # A byte that is no digit (a damaged file) costs more than any distance of a named metric;
+        # where a table of someone's own costs more than that, the finder refuses the window.
         self._costs = np.full((WINDOW, 16), 1 << 24, dtype=np.int32)
         self._costs[:, :SHADES] = table.costs
         self._block = kernel.isa.lanes * STRETCH
