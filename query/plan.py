@@ -57,7 +57,7 @@ class Plan:
     """What the kernel needs to bound one cost table below one limit.
 
     letters (uint8[l, lanes]), kinds (int64[k, 4]), groups (int64[g]) and tables (uint8[g, lanes])
-    are as in assembly.layout.JOB_FIELDS; n_first groups come before the first test. passing is the
+    are as in assembly.layout.JOB; n_first groups come before the first test. passing is the
     fraction of random windows whose bound is within the limit, effort the look-ups a vector.
     """
 

@@ -18,7 +18,7 @@ from indexer.progress import Progress, Step, silent
 from indexer.window import SHADES, WINDOW, count_windows
 from query.assembly.layout import (
     GUARD,
-    JOB_FIELDS,
+    JOB,
     LETTER_POSITIONS,
     MAX_KINDS,
     MAX_LETTERS,
@@ -249,16 +249,16 @@ class _Task:
             "costs": costs,
         }
         self._found = np.empty((_CAPACITY, 2), dtype=np.int64)
-        self._job = np.zeros(len(JOB_FIELDS), dtype=np.int64)
+        self._job = np.zeros(len(JOB.fields), dtype=np.int64)
         self._set(capacity=_CAPACITY, found=self._found.ctypes.data)
         self._set(**{name: array.ctypes.data for name, array in self._arrays.items()})
 
     def _set(self, **fields: int) -> None:
         for name, value in fields.items():
-            self._job[JOB_FIELDS.index(name)] = value
+            self._job[JOB.fields.index(name)] = value
 
     def _get(self, name: str) -> int:
-        return int(self._job[JOB_FIELDS.index(name)])
+        return int(self._job[JOB.fields.index(name)])
 
     @property
     def position(self) -> int:

@@ -22,12 +22,11 @@ from query.assembly import assembly
 from query.assembly.layout import (
     GUARD,
     INSTRUCTION_SETS,
-    JOB_FIELDS,
+    JOB,
     LETTER_POSITIONS,
     MAX_KINDS,
     MAX_LETTERS,
     PLAIN,
-    POINTER_FIELDS,
     POSITIONS,
     STRETCH,
     UNROLL,
@@ -60,21 +59,21 @@ class Emulated:
         self._process.communicate()
 
     def run(self, job):
-        fields = dict(zip(JOB_FIELDS, job.tolist(), strict=True))
-        text = b"".join(self._field(name, fields) for name in JOB_FIELDS)
+        fields = dict(zip(JOB.fields, job.tolist(), strict=True))
+        text = b"".join(self._field(name, fields) for name in JOB.fields)
         watchdog = threading.Timer(60, self._process.kill)
         watchdog.start()
         try:
             self._process.stdin.write(text)
             self._process.stdin.flush()
             after = np.frombuffer(self._read(job.nbytes), np.int64)
-            count = int(after[JOB_FIELDS.index("count")])
+            count = int(after[JOB.fields.index("count")])
             rows = self._read(16 * count)
         finally:
             watchdog.cancel()
         assert count <= fields["capacity"]
-        for index, name in enumerate(JOB_FIELDS):
-            if name not in POINTER_FIELDS:
+        for index, name in enumerate(JOB.fields):
+            if name not in JOB.pointers:
                 job[index] = after[index]
         ctypes.memmove(fields["found"], rows, len(rows))
 
@@ -86,7 +85,7 @@ class Emulated:
 
     def _field(self, name, fields):
         """A field as the driver reads it."""
-        if name not in POINTER_FIELDS:
+        if name not in JOB.pointers:
             return np.array([fields[name], -1]).tobytes()
         if name in {"levels", "planes", "found"}:
             return np.array([0, self._size(name, fields)]).tobytes()
@@ -140,8 +139,8 @@ def emulated(tmp_path_factory):
     if not Path(libc).is_file():  # the bare name where there is none
         pytest.skip(f"needs libc.a of aarch64, found {libc}: {PACKAGES}")
     folder = tmp_path_factory.mktemp("emulated")
-    numbers = {"N_FIELDS": len(JOB_FIELDS)}
-    numbers |= {name.upper(): JOB_FIELDS.index(name) for name in ("count", "found")}
+    numbers = {"N_FIELDS": len(JOB.fields)}
+    numbers |= {name.upper(): JOB.fields.index(name) for name in ("count", "found")}
     macros = [f"-D{name}={number}" for name, number in numbers.items()]
     kernels = {}
 

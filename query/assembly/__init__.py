@@ -15,15 +15,16 @@ every stretch, and every load is aligned. For each block it
 What the planes and tables are is data (query/plan.py): nothing is compiled for a bitmap.
 """
 
+from indexer.ir import loop, when
 from query.assembly.bounds import PLAIN_LOOP, SCORE, SURVIVORS, step
 from query.assembly.layout import (
+    JOB,
     PLAIN,
     STRETCH,
     UNROLL,
     InstructionSet,
 )
 from query.assembly.planes import make_keys, make_planes, spell
-from query.assembly.text import loop, read_fields, when, write_field
 
 __all__ = ["assembly"]
 
@@ -57,8 +58,8 @@ def _scan(isa: InstructionSet) -> str:
     block = isa.lanes * STRETCH
     return (
         "define void @scan(ptr %job) {\n%at = alloca i64\n%resume.at = alloca i64\n"
-        + read_fields("digits", "position", "step", "vector_end", "capacity", "planes")
-        + read_fields("letters", "n_letters", "levels", "kinds", "n_kinds", "group_size")
+        + JOB.read("digits", "position", "step", "vector_end", "capacity", "planes")
+        + JOB.read("letters", "n_letters", "levels", "kinds", "n_kinds", "group_size")
         + f"""
 store i64 %position, ptr %at
 store i64 %step, ptr %resume.at
@@ -90,13 +91,13 @@ ret void
 
 def _steps(isa: InstructionSet) -> str:
     """IR that bounds a block, UNROLL positions a step; returns where found may not have room."""
-    stop = write_field("position", "%position.now", "stop") + write_field("step", "%p", "stop")
+    stop = JOB.write("position", "%position.now", "stop") + JOB.write("step", "%p", "stop")
     return loop(
         "p",
         "%resume",
         STRETCH,
         UNROLL,
-        read_fields("count")
+        JOB.read("count")
         + f"""
 %needed = add i64 %count, {UNROLL * isa.lanes}
 %full = icmp sgt i64 %needed, %capacity

@@ -1,13 +1,13 @@
 """LLVM IR that adds bounds up, and scores what they leave."""
 
+from indexer.ir import loop, when
 from indexer.window import WINDOW
-from query.assembly.layout import STRETCH, UNROLL, InstructionSet
-from query.assembly.text import loop, read_fields, when
+from query.assembly.layout import JOB, STRETCH, UNROLL, InstructionSet
 
 # Appends (start, distance) to found, and 1 to count, where the exact distance is within the limit.
 SCORE = (
     "define internal void @score(ptr %job, i64 %start) {\n"
-    + read_fields("digits", "costs", "limit", "found", "count")
+    + JOB.read("digits", "costs", "limit", "found", "count")
     + "\n%sum.at = alloca i32\nstore i32 0, ptr %sum.at\n"
     + "%window = getelementptr i8, ptr %digits, i64 %start\n"
     + loop(
@@ -48,14 +48,14 @@ store i64 %count.new, ptr %count.at""",
 # Every start in [position, end), one after the other; returns early where found is full.
 PLAIN_LOOP = (
     "define internal void @plain(ptr %job) {\n"
-    + read_fields("position", "end", "capacity")
+    + JOB.read("position", "end", "capacity")
     + "\n"
     + loop(
         "start",
         "%position",
         "%end",
         1,
-        read_fields("count")
+        JOB.read("count")
         + "\n%full = icmp sge i64 %count, %capacity\n"
         + when("stop", "%full", "store i64 %start, ptr %position.at\nret void")
         + "call void @score(ptr %job, i64 %start)",
@@ -157,7 +157,7 @@ store i64 %in.mask{u}, ptr %in.at{u}
         "define internal void @step(ptr %job, ptr %here, i64 %first, i64 %position) {\n"
         + sums
         + masks
-        + read_fields("groups", "tables", "n_first", "n_groups", "threshold")
+        + JOB.read("groups", "tables", "n_first", "n_groups", "threshold")
         + f"""
 %threshold.8 = trunc i64 %threshold to i8
 %threshold.1 = insertelement {vector} poison, i8 %threshold.8, i64 0

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from indexer.ir import JobFields
+
 # Positions a lane walks in one block: 17 cache lines. With a power of two the stretches of all
 # lanes fall into the same sets of the cache, and the transpose takes 3 times as long.
 STRETCH = 1088
@@ -57,38 +59,40 @@ INSTRUCTION_SETS = (
 )
 
 # The routine's argument is one int64 array of these fields; pointers are addresses.
-JOB_FIELDS = (
-    "digits",  # uint8[n], ASCII
-    "position",  # in, out: every start below is done
-    "step",  # in, out: where in the block at `position` to go on
-    "vector_end",  # starts from here on are left to the plain loop
-    "end",  # starts in [position, end) are scanned
-    "letters",  # uint8[n_letters, lanes], 64-byte aligned: levels by digit
-    "n_letters",
-    "levels",  # uint8[MAX_LETTERS, LETTER_POSITIONS, lanes], 64-byte aligned: work space
-    "kinds",  # int64[n_kinds, 4]: byte offsets into levels of the terms of a key
-    "n_kinds",
-    "group_size",  # terms of a key, 1 to 4
-    "planes",  # uint8[MAX_KINDS, GUARD + POSITIONS, lanes], 64-byte aligned: work space
-    "groups",  # int64[n_groups]: byte offset into planes of each group's first key
-    "tables",  # uint8[n_groups, lanes]: the bounds by key, 64-byte aligned
-    "n_first",  # groups added before the first test
-    "n_groups",
-    "threshold",  # the largest sum of bounds, 0 to 254, that a window within the limit can have
-    "costs",  # int32[84, 16]
-    "limit",  # distances up to here are stored
-    "found",  # int64[capacity, 2]: start, distance
-    "capacity",
-    "count",  # out: rows of found
+JOB = JobFields(
+    (
+        "digits",  # uint8[n], ASCII
+        "position",  # in, out: every start below is done
+        "step",  # in, out: where in the block at `position` to go on
+        "vector_end",  # starts from here on are left to the plain loop
+        "end",  # starts in [position, end) are scanned
+        "letters",  # uint8[n_letters, lanes], 64-byte aligned: levels by digit
+        "n_letters",
+        "levels",  # uint8[MAX_LETTERS, LETTER_POSITIONS, lanes], 64-byte aligned: work space
+        "kinds",  # int64[n_kinds, 4]: byte offsets into levels of the terms of a key
+        "n_kinds",
+        "group_size",  # terms of a key, 1 to 4
+        "planes",  # uint8[MAX_KINDS, GUARD + POSITIONS, lanes], 64-byte aligned: work space
+        "groups",  # int64[n_groups]: byte offset into planes of each group's first key
+        "tables",  # uint8[n_groups, lanes]: the bounds by key, 64-byte aligned
+        "n_first",  # groups added before the first test
+        "n_groups",
+        "threshold",  # the largest sum of bounds, 0 to 254, that a window within the limit can have
+        "costs",  # int32[84, 16]
+        "limit",  # distances up to here are stored
+        "found",  # int64[capacity, 2]: start, distance
+        "capacity",
+        "count",  # out: rows of found
+    ),
+    {
+        "digits",
+        "letters",
+        "levels",
+        "kinds",
+        "planes",
+        "groups",
+        "tables",
+        "costs",
+        "found",
+    },
 )
-POINTER_FIELDS = {
-    "digits",
-    "letters",
-    "levels",
-    "kinds",
-    "planes",
-    "groups",
-    "tables",
-    "costs",
-    "found",
-}

@@ -1,5 +1,6 @@
 """LLVM IR that makes the planes of keys: transpose the digits, spell them, sum the levels."""
 
+from indexer.ir import loop, shuffle, when
 from query.assembly.layout import (
     GUARD,
     LETTER_POSITIONS,
@@ -8,7 +9,6 @@ from query.assembly.layout import (
     TILE,
     InstructionSet,
 )
-from query.assembly.text import loop, shuffle, when
 
 
 def spell(isa: InstructionSet) -> str:
