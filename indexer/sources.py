@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from indexer.constants import CONSTANTS, MIN_DIGITS
 from indexer.containers import TextSource, open_text
 from indexer.digits import DigitStore, check_request, find_store, store_of, summarise_file
+from indexer.documents import LARGEST_BYTES
 from indexer.errors import ResourceError, SourceError
 from indexer.home import is_work_name, parse_store_name
 from indexer.known import compare_known
 from indexer.layouts import DecimalReader
-from indexer.manifest import DECIMALS_NAME, MAX_BYTES, Manifest
+from indexer.manifest import DECIMALS_NAME, Manifest
 from indexer.progress import Progress, Step, silent
 from indexer.resources import free_disk, gigabytes, require_disk
 from indexer.summary import DigitSummary
@@ -132,7 +133,7 @@ def _prove(
 
 
 def _check_in_place(path: Path, taken: _Taken) -> None:
-    if not taken.contiguous or taken.start > MAX_BYTES:
+    if not taken.contiguous or taken.start > LARGEST_BYTES:
         raise SourceError(
             f"{path} has line breaks, spaces or counters between its decimals; "
             "import it without --in-place"

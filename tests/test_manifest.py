@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from indexer.documents import LARGEST_BYTES
 from indexer.errors import StoreDamaged
-from indexer.manifest import MAX_BYTES, Manifest, read_manifest, write_manifest
+from indexer.manifest import Manifest, read_manifest, write_manifest
 from indexer.summary import DigitSummary
 
 SUMMARY = DigitSummary(100, "ab" * 32, (10,) * 10, 12345)
@@ -112,7 +113,7 @@ def test_each_missing_field_is_named(folder, key):
         (b"[" * 60_000, "is not JSON"),
         (b'{"n": ' + b"9" * 5000 + b"}", "is not JSON"),
         (b"[1]", r"is \[1\]; it must be a JSON object"),
-        (b" " * (MAX_BYTES + 1), "larger than 65536"),
+        (b" " * (LARGEST_BYTES + 1), "larger than 65536"),
     ],
 )
 def test_bytes_that_are_no_manifest(folder, raw, words):

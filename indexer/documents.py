@@ -1,0 +1,135 @@
+"""JSON documents of a store: written whole or not at all, believed only field by field."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NoReturn
+
+from indexer.errors import StoreDamaged, reason
+
+LARGEST_BYTES = 64 * 1024
+
+
+def write_document(path: Path, document: dict[str, Any]) -> None:
+    """Write a document, synced, under its name only when it is whole."""
+    partial = path.with_name(path.name + ".tmp")
+    with partial.open("wb") as file:
+        # ASCII, because a path may hold bytes that are no text
+        file.write((json.dumps(document, indent=1) + "\n").encode())
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+class Fields:
+    """Reads fields of one JSON object; every doubt is a StoreDamaged that names file and field.
+
+    remedy is the command that such a message names as the next step.
+    """
+
+    def __init__(self, path: Path, document: object, remedy: str, within: str = "") -> None:
+        self.path = path
+        self.remedy = remedy
+        self._within = within
+        if not isinstance(document, dict):
+            self.refuse(within.rstrip(".") or "the document", document, "a JSON object")
+        self._document: dict[str, Any] = document
+
+    def refuse(self, name: str, found: object, allowed: str) -> NoReturn:
+        """Raise StoreDamaged: a field, what it is, what it must be."""
+        shown = repr(found)
+        shown = shown if len(shown) <= 80 else shown[:77] + "..."
+        raise StoreDamaged(
+            f"{self.path}: {name} is {shown}; it must be {allowed}; next: {self.remedy}"
+        )
+
+    def value(self, name: str) -> object:
+        """The field as it is; it must be there."""
+        if name not in self._document:
+            self.refuse(self._within + name, None, "present")
+        return self._document[name]
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """An integer of low to high, both allowed."""
+        found = self.value(name)
+        # bool is an int to Python, not to a reader of the file
+        if not isinstance(found, int) or isinstance(found, bool) or not low <= found <= high:
+            self.refuse(self._within + name, found, f"an integer from {low} to {high}")
+        return found
+
+    def text(self, name: str) -> str:
+        """A text of 1 to 4,096 characters without NUL."""
+        found = self.value(name)
+        if not isinstance(found, str) or not 0 < len(found) <= 4096 or "\0" in found:
+            self.refuse(self._within + name, found, "a text of 1 to 4,096 characters")
+        return found
+
+    def sha256(self, name: str) -> str:
+        """A SHA-256 in hexadecimal."""
+        found = self.text(name)
+        if len(found) != 64 or set(found) - set("0123456789abcdef"):
+            self.refuse(self._within + name, found, "64 hexadecimal digits in lower case")
+        return found
+
+    def flag(self, name: str) -> bool:
+        """True or false."""
+        found = self.value(name)
+        if not isinstance(found, bool):
+            self.refuse(self._within + name, found, "true or false")
+        return found
+
+    def inner(self, name: str) -> "Fields":
+        """The fields of an object within."""
+        return Fields(self.path, self.value(name), self.remedy, self._within + name + ".")
+
+    def each(self, name: str, most: int) -> "list[Fields]":
+        """The fields of each object of a list of 1 to `most`."""
+        found = self.value(name)
+        if not isinstance(found, list) or not 1 <= len(found) <= most:
+            self.refuse(self._within + name, found, f"a list of 1 to {most}")
+        within = self._within + name
+        return [
+            Fields(self.path, item, self.remedy, f"{within}[{number}].")
+            for number, item in enumerate(found)
+        ]
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Every field as it is."""
+        return list(self._document.items())
+
+
+def read_document(path: Path, form: str, version: int, remedy: str) -> Fields:
+    """The fields of the document in a file of at most 64 KiB.
+
+    form is what its field `format` must say. Raises StoreDamaged; it tells a foreign file, one
+    from a later pilogo and one from an earlier pilogo apart.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_BYTES + 1)
+    except FileNotFoundError:
+        raise StoreDamaged(f"{path.parent} has no {path.name}; next: {remedy}") from None
+    except OSError as error:
+        raise StoreDamaged(f"{path} cannot be read: {reason(error)}") from None
+    if len(raw) > LARGEST_BYTES:
+        raise StoreDamaged(
+            f"{path} is larger than {LARGEST_BYTES} bytes; it is no manifest; next: {remedy}"
+        )
+    try:
+        document = json.loads(raw)
+    # RecursionError: thousands of nested brackets
+    except (ValueError, RecursionError):
+        raise StoreDamaged(f"{path} is not JSON; next: {remedy}") from None
+    fields = Fields(path, document, remedy)
+    if fields.value("format") != form:
+        fields.refuse("format", fields.value("format"), f"{form!r}: this is another program's")
+    found = fields.integer("version", 0, 10**9)
+    if found > version:
+        raise StoreDamaged(
+            f"{path}: version {found} is too new; this pilogo reads {version}: update pilogo"
+        )
+    if found < version:
+        raise StoreDamaged(
+            f"{path}: version {found} is too old; this pilogo reads {version}: next: {remedy}"
+        )
+    return fields
