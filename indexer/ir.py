@@ -82,6 +82,30 @@ def host_features() -> frozenset[str]:
     return frozenset(name for name, on in llvm.get_host_cpu_features().items() if on)
 
 
+def compile_module(
+    text: str, without: Collection[str] = ()
+) -> tuple[llvm.TargetMachine, llvm.ModuleRef]:
+    """This processor less the features in `without`, and IR optimised for it."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = dict(llvm.get_host_cpu_features())
+    features |= {name: False for name in without if name in features}
+    # What is switched off comes last: a flag switches on all that it builds upon.
+    flags = ",".join(
+        f"{'+' if on else '-'}{name}"
+        for name, on in sorted(features.items(), key=lambda item: (not item[1], item[0]))
+    )
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=flags, opt=3
+    )
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    return machine, module
+
+
 class MachineCode:
     """IR compiled for this processor, less the features in `without`.
 
@@ -90,18 +114,7 @@ class MachineCode:
     """
 
     def __init__(self, text: str, without: Collection[str] = ()) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        features = dict(llvm.get_host_cpu_features())
-        features |= {name: False for name in without if name in features}
-        flags = ",".join(f"{'+' if on else '-'}{name}" for name, on in sorted(features.items()))
-        target = llvm.Target.from_default_triple()
-        machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=flags, opt=3)
-        module = llvm.parse_assembly(text)
-        module.verify()
-        options = llvm.create_pipeline_tuning_options(speed_level=3)
-        passes = llvm.create_pass_builder(machine, options)
-        passes.getModulePassManager().run(module, passes)
+        machine, module = compile_module(text, without)
         # The engine owns the code: it must live as long as the functions.
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
