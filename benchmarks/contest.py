@@ -15,7 +15,7 @@ from typing import Any
 import click
 from machine import run
 
-from indexer.cli import Count, home_option
+from indexer.options import Count, home_option
 from indexer.digits import choose_store
 from indexer.errors import UsageError
 from indexer.packaged import data_file

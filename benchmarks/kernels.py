@@ -16,7 +16,7 @@ import numpy as np
 from machine import Job, alternate, describe, print_machine, run
 from numpy.typing import NDArray
 
-from indexer.cli import Count
+from indexer.options import Count
 from indexer.packaged import data_file
 from indexer.window import SHADES, WINDOW, count_windows
 from query import plan as plans

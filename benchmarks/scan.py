@@ -17,7 +17,7 @@ import numpy as np
 from machine import Job, address, alternate, compile_c, describe, load_digits, print_machine, run
 from numpy.typing import NDArray
 
-from indexer.cli import Count, home_option, threads_option
+from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
 from indexer.window import WINDOW, count_windows, start_of
 from query.assembly.layout import PLAIN

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 from machine import describe, print_machine, run
 
-from indexer.cli import home_option
+from indexer.options import home_option
 from indexer.digits import list_stores
 from indexer.errors import StoreMissing
 from indexer.packaged import data_file

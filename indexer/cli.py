@@ -1,171 +1,30 @@
-"""Options and progress that both CLIs share, and the command group `digits`.
+"""The command group `pilogo digits`.
 
-Errors are raised, never caught: query/cli.py turns them into one line and an exit code.
+Errors are raised, never caught: query/entry.py turns them into one line and an exit code.
 """
 
-import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS
 from indexer.meter import draw_progress
+from indexer.options import (
+    Count,
+    constant_option,
+    format_option,
+    home_option,
+    progress_option,
+    threads_option,
+)
 from indexer.progress import Progress
+from indexer.resources import duration
 from indexer.rows import format_rows
 
 if TYPE_CHECKING:
     from indexer.digits import DigitStore, SurveyedStore
     from indexer.proof import Findings
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-_COUNT = re.compile(r"(\d+)(?:\.(\d+))?(?:[eE]\+?(\d{1,2}))?")
-_POWER = re.compile(r"10(?:\*\*|\^)(\d{1,2})")
-_GROUPED = re.compile(r"\d{1,3}(,\d{3})+|\d{1,3}(_\d{3})+|\d{1,3}( \d{3})+")
-
-
-if TYPE_CHECKING:
-    _IntParam = click.ParamType[int]
-else:  # not generic before click 8.4
-    _IntParam = click.ParamType
-
-
-class Count(_IntParam):
-    """A whole number as people write it: 1e9, 2.5e8, 10^7, 10**7, 1_000_000, 1,000,000."""
-
-    name = "count"
-
-    def __init__(self, low: int = MIN_DIGITS, high: int = MAX_DIGITS) -> None:
-        self._low, self._high = low, high
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number; a usage error that names the range where it is none."""
-        if isinstance(value, int):
-            return value
-        text = str(value).strip()
-        number = self._parse(text) if len(text) <= 40 else None
-        if number is None or not self._low <= number <= self._high:
-            self.fail(
-                f"{text[:40]!r} is not allowed; a whole number from {self._low} to "
-                f"{self._high:,} is, written like 1e7, 10^7, 10000000 or 10,000,000",
-                param,
-                ctx,
-            )
-        return number
-
-    @staticmethod
-    def _parse(text: str) -> int | None:
-        if power := _POWER.fullmatch(text):
-            return int(10 ** int(power[1]))
-        if _GROUPED.fullmatch(text):
-            text = re.sub("[,_ ]", "", text)
-        match = _COUNT.fullmatch(text)
-        if not match or not text.isascii():
-            return None
-        whole, fraction, exponent = match[1], (match[2] or "").rstrip("0"), int(match[3] or 0)
-        if len(fraction) > exponent:
-            return None
-        return int(int(whole + fraction) * 10 ** (exponent - len(fraction)))
-
-
-def _read_home(ctx: click.Context, param: click.Parameter, value: str) -> Path:
-    from indexer.home import expand_user  # noqa: PLC0415
-
-    if not value:  # it would be the current folder
-        raise click.BadParameter("'' is no folder; name one, or leave --home out", ctx, param)
-    home = expand_user(value)
-    if home.is_file():
-        raise click.BadParameter(
-            f"{home} is a file; the home (--home or PILOGO_HOME) must be a folder", ctx, param
-        )
-    return home
-
-
-def home_option(command: Command) -> Command:
-    """--home DIR, as a Path."""
-
-    def default() -> str:
-        from indexer.home import default_home  # noqa: PLC0415
-
-        return str(default_home())
-
-    return click.option(
-        "--home",
-        metavar="DIR",
-        envvar="PILOGO_HOME",
-        default=default,
-        callback=_read_home,
-        show_default="the platform's folder for program data",
-        help="Folder of all stores; also PILOGO_HOME.",
-    )(command)
-
-
-def digits_option(command: Command) -> Command:
-    """--digits N, an int or None."""
-    return click.option(
-        "--digits",
-        type=Count(),
-        default=None,
-        metavar="N",
-        help="Decimals to use, like 1e9; without it the largest complete store.",
-    )(command)
-
-
-def constant_option(command: Command) -> Command:
-    """--constant NAME."""
-    return click.option(
-        "--constant",
-        type=click.Choice(list(CONSTANTS)),
-        default="pi",
-        show_default=True,
-        help="The number whose decimals are meant.",
-    )(command)
-
-
-def threads_option(command: Command) -> Command:
-    """--threads N, at least 1, by default what this process may run on."""
-
-    def default() -> int:
-        from indexer.resources import usable_threads  # noqa: PLC0415
-
-        return usable_threads()
-
-    return click.option(
-        "--threads",
-        type=click.IntRange(1, 1024),
-        default=default,
-        show_default="one for each CPU",
-        help="Threads to compute with.",
-    )(command)
-
-
-def progress_option(command: Command) -> Command:
-    """--progress/--no-progress, a bool: on where standard error is a terminal."""
-
-    def default() -> bool:
-        return sys.stderr.isatty()
-
-    return click.option(
-        "--progress/--no-progress",
-        default=default,
-        show_default="on a terminal",
-        help="Show on standard error how far the work is.",
-    )(command)
-
-
-def format_option(command: Command) -> Command:
-    """--format table|json|csv, passed as format_."""
-    return click.option(
-        "--format",
-        "format_",
-        type=click.Choice(["table", "json", "csv"]),
-        default="table",
-        show_default=True,
-        help="How results are printed.",
-    )(command)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -181,19 +40,6 @@ def digits() -> None:
       pilogo digits check
       pilogo digits info --format json
     """
-
-
-def _duration(seconds: float) -> str:
-    """Seconds for a person, in the unit that gives a small number."""
-    hours = seconds / 3600
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 6000:
-        return f"{round(seconds / 60)} minutes"
-    if hours < 48:
-        return f"{hours:.1f} hours"
-    days = hours / 24
-    return f"{days:,.0f} days" if days < 730 else f"{days / 365.25:,.1f} years"
 
 
 @digits.command()
@@ -226,7 +72,7 @@ def compute(n: int, constant: str, home: Path, threads: int, replace: bool, prog
         return
     plan = plan_compute(n, constant, threads)
     click.echo(
-        f"{n:,} decimals of {constant}, {threads} threads: about {_duration(plan.seconds)}, "
+        f"{n:,} decimals of {constant}, {threads} threads: about {duration(plan.seconds)}, "
         f"{gigabytes(plan.memory_bytes)} of memory, {gigabytes(plan.disk_bytes)} of disk",
         err=True,
     )
@@ -292,7 +138,7 @@ def _recomputer(
         plan = require_recompute(entry.n, entry.constant, threads)
         click.echo(
             f"computing {entry.n:,} decimals of {entry.constant} again, {threads} threads: "
-            f"about {_duration(plan.seconds)}, {gigabytes(plan.memory_bytes)} of memory",
+            f"about {duration(plan.seconds)}, {gigabytes(plan.memory_bytes)} of memory",
             err=True,
         )
     return lambda store: recompute_hash(store, threads, report)

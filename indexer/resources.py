@@ -123,3 +123,16 @@ def gigabytes(n_bytes: float) -> str:
         if n_bytes >= size:
             return f"{n_bytes / size:,.0f} {unit}"
     return f"{n_bytes:,.0f} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person, in the unit that gives a small number."""
+    hours = seconds / 3600
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 6000:
+        return f"{round(seconds / 60)} minutes"
+    if hours < 48:
+        return f"{hours:.1f} hours"
+    days = hours / 24
+    return f"{days:,.0f} days" if days < 730 else f"{days / 365.25:,.1f} years"

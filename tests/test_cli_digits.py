@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from indexer import cli, meter
-from indexer.cli import Count, digits
+from indexer.cli import digits
+from indexer.options import Count
 from indexer.errors import ClaimFailed, ResourceError, SourceError, StoreDamaged, StoreMissing
 from indexer.progress import Step
 
