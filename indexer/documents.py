@@ -1,5 +1,6 @@
 """JSON documents of a store: written whole or not at all, believed only field by field."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -8,14 +9,24 @@ from typing import Any, NoReturn
 from indexer.errors import StoreDamaged, reason
 
 LARGEST_BYTES = 64 * 1024
+_SEAL = "seal"
+
+
+def _render(document: dict[str, Any]) -> bytes:
+    """The bytes of a document: ASCII, because a path may hold bytes that are no text."""
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def seal(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with a last field that proves all others: their SHA-256."""
+    return {**document, _SEAL: hashlib.sha256(_render(document)).hexdigest()}
 
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
     """Write a document, synced, under its name only when it is whole."""
     partial = path.with_name(path.name + ".tmp")
     with partial.open("wb") as file:
-        # ASCII, because a path may hold bytes that are no text
-        file.write((json.dumps(document, indent=1) + "\n").encode())
+        file.write(_render(document))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -98,11 +109,14 @@ class Fields:
         return list(self._document.items())
 
 
-def read_document(path: Path, form: str, version: int, remedy: str) -> Fields:
+def read_document(
+    path: Path, form: str, version: int, remedy: str, *, sealed: bool = False
+) -> Fields:
     """The fields of the document in a file of at most 64 KiB.
 
-    form is what its field `format` must say. Raises StoreDamaged; it tells a foreign file, one
-    from a later pilogo and one from an earlier pilogo apart.
+    form is what its field `format` must say; where it is sealed every byte is proven. Raises
+    StoreDamaged; it tells a foreign file, one from a later pilogo and one from an earlier pilogo
+    apart.
     """
     try:
         with path.open("rb") as file:
@@ -132,4 +146,8 @@ def read_document(path: Path, form: str, version: int, remedy: str) -> Fields:
         raise StoreDamaged(
             f"{path}: version {found} is too old; this pilogo reads {version}: next: {remedy}"
         )
+    if sealed:
+        rest = {name: value for name, value in document.items() if name != _SEAL}
+        if raw != _render(seal(rest)):
+            raise StoreDamaged(f"{path} is not what was written (its seal); next: {remedy}")
     return fields

@@ -50,9 +50,9 @@ def short_count(n: int) -> str:
     return f"{digits[: len(digits) - zeros]}e{zeros}" if zeros >= 4 else digits
 
 
-def digits_command(words: str, constant: str, home: Path) -> str:
-    """`pilogo digits WORDS` to copy and run: with --constant and --home where they are needed."""
-    command = f"pilogo digits {words}"
+def pilogo_command(words: str, constant: str, home: Path) -> str:
+    """`pilogo WORDS` to copy and run: with --constant and --home where they are needed."""
+    command = f"pilogo {words}"
     if constant != "pi":
         command += f" --constant {constant}"
     if home != default_home():
@@ -60,7 +60,19 @@ def digits_command(words: str, constant: str, home: Path) -> str:
     return command
 
 
+def digits_command(words: str, constant: str, home: Path) -> str:
+    """`pilogo digits WORDS` to copy and run."""
+    return pilogo_command(f"digits {words}", constant, home)
+
+
 def remake_command(folder: Path) -> str:
     """The command that makes a store's decimals again and puts them in its place."""
     constant, _, n = folder.name.rpartition("-")
     return digits_command(f"compute {short_count(int(n))} --replace", constant, folder.parent)
+
+
+def build_command(folder: Path, *, replace: bool = False) -> str:
+    """The command that builds the index of the store in a folder."""
+    constant, _, n = folder.name.rpartition("-")
+    words = f"build --digits {short_count(int(n))}" + (" --replace" if replace else "")
+    return pilogo_command(words, constant, folder.parent)
