@@ -12,10 +12,17 @@ SOURCES = sorted([*ROOT.glob("indexer/*.py"), *ROOT.glob("query/*.py")])
 ONLY_IN = {
     "llvmlite": {"ir.py"},
     "faiss": {"faiss_files.py"},
-    "threadpoolctl": {"learning.py"},
-    "PIL": {"bitmap.py", "picture.py", "sheet.py", "plot.py", "lettering.py"},
+    "threadpoolctl": {"blas.py"},
+    "PIL": {
+        "bitmap.py",
+        "picture.py",
+        "sheet.py",
+        "plot.py",
+        "calibration_plot.py",
+        "lettering.py",
+    },
     "flint": {"series.py"},
-    "click": {"cli.py", "entry.py"},
+    "click": {"cli.py", "build_cli.py", "verify_cli.py", "options.py", "entry.py"},
     "resvg_py": {"svg_painter.py"},
 }
 

@@ -1,0 +1,209 @@
+"""Learning the projection and the codebooks, for an index of n windows.
+
+**Projection.** The distances that people ask for are functions of a window; in the features of
+indexer/projection.py each is a vector of 2 × 84 coefficients. The directions are the leading
+eigenvectors of the mean square of such vectors, over logos and smooth pictures, with l1 and l2. A
+direction is scaled by a power of its eigenvalue, so that plain Euclidean quantisers spend their
+bits where queries need them: with the power 1/2 the median logo is served best, with less the hard
+ones are.
+
+**Codebooks.** The windows that a query wants are five-sigma events. Random windows have hardly any
+there, so the codebooks are learned mostly on simulated answers (indexer/answers.py) at the distance
+at which the tenth best of n windows is expected.
+
+Nothing here depends on the decimals. One thread, one seed: the same bytes every time.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.answers import draw_windows, theta_where, tilt
+from indexer.blas import ONE_BLAS_THREAD
+from indexer.cells import (
+    CODEWORDS,
+    GROUP_DIRECTIONS,
+    GROUPS,
+    LARGEST_BITS,
+    SMALLEST_BITS,
+    SUBCODE_DIRECTIONS,
+    SUBCODES,
+    Coder,
+    nearest,
+)
+from indexer.corpus import smooth_pictures, training_logos
+from indexer.faiss_files import learn_centres
+from indexer.progress import Progress, Step, silent
+from indexer.projection import DIRECTIONS, LARGEST, VARIANCES, Projection, correlate
+from indexer.window import SHADES, WINDOW
+
+SEED = 20140314
+# What the figures in ARCHITECTURE.md decided.
+_POWER = 0.3
+_PRIOR = 0.1
+_ANSWERS_IN_CELLS = 0.5
+_ANSWERS_IN_CODES = 0.8
+# Windows in the mean cell. To open a list costs as much as to look at 200 windows of one, and
+# where answers lie cells hold a hundredth of the mean.
+_WINDOWS_A_CELL = 15_000
+# The leading direction's deviation over random windows. Answers reach 6 of them.
+_UNIT = 20.0
+_DRAWS_A_PICTURE = 48
+_LARGEST_SAMPLE = 300_000
+_ROUNDS = 12
+
+
+def cell_bits(n_windows: int) -> int:
+    """Bits of a cell's index in each group, for an index of so many windows."""
+    bits = round(math.log2(max(1, n_windows / _WINDOWS_A_CELL)) / GROUPS)
+    return min(max(bits, SMALLEST_BITS), LARGEST_BITS)
+
+
+def _metric_steps() -> NDArray[np.int64]:
+    """Costs of l1 and l2 by shade of the reference: int64[2, 10, 10]."""
+    difference = np.abs(np.arange(SHADES)[:, None] - np.arange(SHADES))
+    return np.stack([difference, difference**2])
+
+
+def learn_projection(pictures: NDArray[np.uint8], prior: NDArray[np.uint8]) -> Projection:
+    """The projection for pictures (uint8[m, 84]), mixed with a prior of the same form."""
+    covariance = np.zeros((2 * WINDOW, 2 * WINDOW))
+    for bitmaps, share in ((pictures, 1 - _PRIOR), (prior, _PRIOR)):
+        for steps in _metric_steps():
+            # in units of the features' deviations, so that directions stay uncorrelated
+            wanted = correlate(steps[bitmaps]) / np.sqrt(VARIANCES)[:, None]
+            wanted = wanted.reshape(-1, 2 * WINDOW)
+            wanted = wanted[(wanted**2).sum(axis=1) > 0]
+            wanted /= np.sqrt((wanted**2).sum(axis=1, keepdims=True))
+            covariance += share * wanted.T @ wanted / len(wanted)
+    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = values[::-1][:DIRECTIONS], vectors[:, ::-1][:, :DIRECTIONS].T
+    # an eigenvector has no sign: its largest entry is positive
+    largest = np.abs(vectors).argmax(axis=1)
+    vectors = vectors * np.sign(vectors[np.arange(DIRECTIONS), largest])[:, None]
+    deviations = _UNIT * (np.maximum(values, 0) / values[0]) ** _POWER
+    order = _arrangement(deviations)
+    vectors, deviations = vectors[order], deviations[order]
+    coefficients = vectors.reshape(DIRECTIONS, 2, WINDOW) / np.sqrt(VARIANCES)[:, None]
+    grain = np.abs(coefficients).max(axis=(1, 2)) / LARGEST
+    weights = np.rint(coefficients / grain[:, None, None])
+    return Projection(weights.astype(np.int8), (deviations * grain).astype(np.float32))
+
+
+def _arrangement(deviations: NDArray[np.float64]) -> NDArray[np.int64]:
+    """An order of directions in which groups and subcodes are balanced: int64[48].
+
+    deviations fall. What a quantiser has to cover is the product of its deviations: so directions
+    are dealt out to groups, and within a group to its parts of subcodes, the largest that is left
+    to the one with the least product. The axes stay as they are: sums over groups add up.
+    """
+    places: list[tuple[int, int]] = [
+        (k // GROUP_DIRECTIONS, k // SUBCODE_DIRECTIONS) for k in range(DIRECTIONS)
+    ]
+    room = {place: places.count(place) for place in places}
+    by_group = dict.fromkeys(range(GROUPS), 0.0)
+    by_subcode = dict.fromkeys(range(SUBCODES), 0.0)
+    taken: dict[tuple[int, int], list[int]] = {place: [] for place in room}
+    for direction, deviation in enumerate(deviations):
+        weight = math.log(max(deviation, 1e-9) / max(deviations[-1], 1e-9)) + 1e-3
+        free = [place for place in room if len(taken[place]) < room[place]]
+        place = min(free, key=lambda at: (by_group[at[0]], by_subcode[at[1]], at))
+        taken[place].append(direction)
+        by_group[place[0]] += weight
+        by_subcode[place[1]] += weight
+    return np.array([k for place in sorted(room) for k in taken[place]], dtype=np.int64)
+
+
+def simulate_answers(pictures: NDArray[np.uint8], count: int, n_windows: int) -> NDArray[np.uint8]:
+    """`count` windows uint8[count, 84] as the tenth best of n look, over pictures, l1 and l2."""
+    random = np.random.default_rng(SEED)
+    rate = math.log(max(n_windows / 10, 10))
+    drawn = []
+    for number in range(-(-count // _DRAWS_A_PICTURE)):
+        picture = pictures[random.integers(len(pictures))]
+        costs = _metric_steps()[number % 2][picture]
+        p = tilt(costs, _theta_at_rate(costs, rate))[3]
+        uniforms = random.random((_DRAWS_A_PICTURE, WINDOW), dtype=np.float32)
+        drawn.append(draw_windows(p, uniforms))
+    return np.concatenate(drawn)[:count]
+
+
+def _theta_at_rate(costs: NDArray[np.integer], rate: float) -> float:
+    """θ at whose mean distance m the log of P(D <= m) is about -rate (Daniels 1954)."""
+    _, mean, deviation, _ = tilt(costs, 0.0)
+    if deviation == 0:
+        return 0.0
+    distance = mean
+    for _ in range(4):  # a normal law's guess, corrected by the exponent's slope, which is θ
+        theta = theta_where(costs, distance)
+        log_mass, _, width, _ = tilt(costs, theta)
+        depth = max(theta * width, 1.0)
+        log_tail = log_mass + theta * distance - math.log(depth * math.sqrt(2 * math.pi))
+        slope = theta if theta > 0 else math.sqrt(2 * rate) / deviation
+        step = (-rate - log_tail) / slope if theta > 0 else -deviation * math.sqrt(2 * rate)
+        distance = max(distance + step, float(costs.min(axis=1).sum()) + 1e-3 * deviation)
+    return theta_where(costs, distance)
+
+
+def learn_coder(n_windows: int, progress: Progress = silent) -> Coder:
+    """Projection and codebooks for an index of n windows. Some seconds, one thread.
+
+    Reports the stage learn.
+    """
+    bits = cell_bits(n_windows)
+    steps = GROUPS + SUBCODES + 2
+    with ONE_BLAS_THREAD:
+        progress(Step("learn", 0, steps, "codebooks"))
+        pictures = training_logos()
+        prior = smooth_pictures(len(pictures), SEED)
+        projection = learn_projection(pictures, prior)
+        count = min(_LARGEST_SAMPLE, 40_000 + (1024 << bits))
+        every = np.concatenate([pictures, prior[: int(_PRIOR * len(prior))]])
+        windows = simulate_answers(every, count, n_windows)
+        answers = _project(projection, windows)
+        progress(Step("learn", 1, steps, "codebooks"))
+        noise = np.random.default_rng(SEED).integers(0, SHADES, (count, WINDOW), dtype=np.uint8)
+        points = _mix(answers, _project(projection, noise), _ANSWERS_IN_CELLS)
+        others = _mix(answers, _project(projection, noise), _ANSWERS_IN_CODES)
+        progress(Step("learn", 2, steps, "codebooks"))
+        centroids = np.empty((GROUPS, 1 << bits, GROUP_DIRECTIONS), dtype=np.int8)
+        residual = np.empty_like(others)
+        for group in range(GROUPS):
+            span = slice(group * GROUP_DIRECTIONS, (group + 1) * GROUP_DIRECTIONS)
+            centroids[group] = learn_centres(points[:, span], 1 << bits, _ROUNDS, SEED)
+            for rows in np.array_split(np.arange(len(others)), 16):
+                index = nearest(others[rows, span], centroids[group])
+                left = others[rows, span].astype(np.int16) - centroids[group][index]
+                residual[rows, span] = np.clip(left, -128, 127)
+            progress(Step("learn", 3 + group, steps, "codebooks"))
+        codewords = np.empty((SUBCODES, CODEWORDS, SUBCODE_DIRECTIONS), dtype=np.int8)
+        for part in range(SUBCODES):
+            span = slice(part * SUBCODE_DIRECTIONS, (part + 1) * SUBCODE_DIRECTIONS)
+            codewords[part] = learn_centres(residual[:, span], CODEWORDS, _ROUNDS, SEED)
+            progress(Step("learn", 3 + GROUPS + part, steps, "codebooks"))
+    return Coder(projection, centroids, codewords)
+
+
+def _project(projection: Projection, windows: NDArray[np.uint8]) -> NDArray[np.int8]:
+    return np.concatenate([projection.project(part) for part in np.array_split(windows, 16)])
+
+
+def _mix(answers: NDArray[np.int8], noise: NDArray[np.int8], share: float) -> NDArray[np.int8]:
+    """As many points as there are answers, `share` of them answers."""
+    n_answers = int(share * len(answers))
+    return np.concatenate([answers[:n_answers], noise[: len(noise) - n_answers]])
+
+
+def stand_in(bits: int) -> Coder:
+    """A coder of random numbers: worthless, but it takes as long as a learned one."""
+    random = np.random.default_rng(SEED)
+
+    def numbers(*shape: int) -> NDArray[np.int8]:
+        return random.integers(-40, 41, shape, dtype=np.int8)
+
+    projection = Projection(
+        numbers(DIRECTIONS, 2, WINDOW), np.full(DIRECTIONS, 0.01, dtype=np.float32)
+    )
+    centroids = numbers(GROUPS, 1 << bits, GROUP_DIRECTIONS)
+    return Coder(projection, centroids, numbers(SUBCODES, CODEWORDS, SUBCODE_DIRECTIONS))
