@@ -1,0 +1,101 @@
+"""The command `pilogo build`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from indexer.meter import draw_progress
+from indexer.options import (
+    Count,
+    constant_option,
+    home_option,
+    progress_option,
+    threads_option,
+)
+from indexer.progress import Progress
+from indexer.resources import duration, gigabytes
+
+if TYPE_CHECKING:
+    from indexer.digits import DigitStore
+
+
+@click.command()
+@click.option("--digits", type=Count(), default=None, metavar="N",
+              help="How many decimals; computed first where there is no store of exactly so many. "
+              "Without it the largest complete store, or 10^7.")  # fmt: skip
+@constant_option
+@click.option("--dry-run", is_flag=True, help="Say what it would take, and do nothing.")
+@click.option("--replace", is_flag=True, help="Build it again where it is there.")
+@home_option
+@threads_option
+@progress_option
+def build(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants it
+    digits: int | None,
+    constant: str,
+    dry_run: bool,
+    replace: bool,
+    home: Path,
+    threads: int,
+    progress: bool,
+) -> None:
+    """Build the index: once for a store, then `find` answers in milliseconds.
+
+    Says first what it takes: bytes on disk, memory, time. Work goes in parts; after Ctrl-C or a
+    crash the same command goes on where it was. Prints the index's folder.
+
+    \b
+    Examples:
+      pilogo build --digits 1e9 --dry-run
+      pilogo build --digits 1e9
+      pilogo build --constant e --digits 1e8 --threads 4
+    """
+    from indexer.build import build_index, describe_plan, measure_rate, plan_build  # noqa: PLC0415
+    from indexer.digits import DEFAULT_DIGITS, find_store, list_stores  # noqa: PLC0415
+    from indexer.index_files import has_index, open_index  # noqa: PLC0415
+
+    if digits is None:
+        sizes = [store.n for store in list_stores(home) if store.constant == constant]
+        digits = max(sizes, default=DEFAULT_DIGITS)
+    store = find_store(home, constant, digits)
+    if store and has_index(store) and not replace:
+        there = open_index(store)
+        click.echo("the index is complete and kept (--replace builds it again)", err=True)
+        click.echo(there.folder)
+        return
+    plan = plan_build(digits, threads, measure_rate())
+    click.echo(describe_plan(plan, digits, constant), err=True)
+    if store is None:
+        _say_decimals(digits, constant, threads)
+    if dry_run:
+        return
+    with draw_progress(progress) as report:
+        store = store or _compute(home, digits, constant, threads, report)
+        index = build_index(
+            store,
+            threads=threads,
+            replace=replace,
+            progress=report,
+            say=lambda text: click.echo(text, err=True),
+        )
+    click.echo(index.folder)
+
+
+def _say_decimals(digits: int, constant: str, threads: int) -> None:
+    from indexer.compute import plan_compute  # noqa: PLC0415
+
+    plan = plan_compute(digits, constant, threads)
+    click.echo(
+        f"before that {digits:,} decimals of {constant} are computed: about "
+        f"{duration(plan.seconds)}, {gigabytes(plan.memory_bytes)} of memory, "
+        f"{gigabytes(plan.disk_bytes)} of disk",
+        err=True,
+    )
+
+
+def _compute(
+    home: Path, digits: int, constant: str, threads: int, report: Progress
+) -> "DigitStore":
+    from indexer.compute import compute_digits  # noqa: PLC0415
+
+    return compute_digits(home, digits, constant, threads=threads, progress=report)

@@ -1,0 +1,312 @@
+import hashlib
+import json
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from indexer import build as build_module
+from indexer import parts
+from indexer.build import build_index, plan_build
+from indexer.compute import compute_digits
+from indexer.digits import find_store
+from indexer.errors import ResourceError, StoreBusy, StoreDamaged, StoreMissing
+from indexer.faiss_files import FaissIndex
+from indexer.index_files import has_index, is_half_built, open_index
+from indexer.window import WINDOW, count_windows
+
+N = 300_000
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A home with the first 300,000 decimals of pi and their index."""
+    home = tmp_path_factory.mktemp("built")
+    build_index(compute_digits(home, N), threads=2)
+    return home
+
+
+@pytest.fixture
+def store(built, tmp_path):
+    """A copy of that store, for a test to damage."""
+    shutil.copytree(built, tmp_path / "home")
+    return find_store(tmp_path / "home", "pi", N)
+
+
+@pytest.fixture
+def bare(store):
+    """A store without an index."""
+    shutil.rmtree(store.folder / "index")
+    return store
+
+
+def digest(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def contents(shard):
+    """cell -> (codes, starts), read from the bytes as the format says."""
+    lists = {}
+    for cell, (size, room, offset) in enumerate(shard.directory.tolist()):
+        if size:
+            raw = shard.lists[offset : offset + 6 * size].reshape(size, 6)
+            codes = np.zeros((size, 8), np.uint8)
+            codes[:, :6] = raw
+            ids = shard.lists[offset + 6 * room : offset + 6 * room + 8 * size]
+            lists[cell] = (codes.view(np.uint64).ravel(), ids.copy().view(np.int64))
+    return lists
+
+
+def check_every_window_is_in_its_list(index, digits):
+    coder = index.coder
+    cells, codes = coder.quantise(coder.projection.project_stretch(digits - 48))
+    seen = np.zeros(count_windows(len(digits)), np.int64)
+    for shard in index.shards:
+        total = 0
+        for cell, (found, starts) in contents(shard).items():
+            assert (cells[starts] == cell).all()
+            assert np.array_equal(codes[starts], found)
+            assert (np.diff(starts) > 0).all()
+            assert starts[0] >= shard.first_start
+            assert starts[-1] < shard.first_start + shard.n_windows
+            seen[starts] += 1
+            total += len(starts)
+        assert total == shard.n_windows
+    assert (seen == 1).all()
+
+
+def test_every_window_is_in_its_list_once(built):
+    store = find_store(built, "pi", N)
+    check_every_window_is_in_its_list(open_index(store), store.open())
+
+
+def test_faiss_reads_the_same_lists_from_a_folder_that_was_moved(store, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.move(store.folder / "index", moved)
+    folder = next(moved.glob("shard-*"))
+    theirs = FaissIndex(folder / "index.faiss")
+    assert theirs.n_windows == count_windows(N)
+    shutil.move(moved, store.folder / "index")
+    index = open_index(store)
+    ours = contents(index.shards[0])
+    for cell in range(index.coder.n_cells):
+        codes, starts = theirs.read_list(cell)
+        if cell in ours:
+            assert np.array_equal(codes, ours[cell][0])
+            assert np.array_equal(starts, ours[cell][1])
+        else:
+            assert len(starts) == 0
+
+
+def test_faiss_predicts_what_we_predict(built):
+    store = find_store(built, "pi", N)
+    index = open_index(store)
+    theirs = FaissIndex(index.shards[0].folder / "index.faiss")
+    slopes = np.random.default_rng(1).standard_normal(48)
+    visited = np.arange(0, index.coder.n_cells, 3)
+    starts, products = theirs.range_search(-slopes.astype(np.float32), visited, -1e9)
+    lists = contents(index.shards[0])
+    assert len(starts) == sum(len(lists[cell][1]) for cell in visited if cell in lists)
+    digits = store.open() - 48
+    windows = np.lib.stride_tricks.sliding_window_view(digits, WINDOW)[starts]
+    cells, codes = index.coder.quantise(index.coder.projection.project(windows))
+    _, ours = index.coder.predictions(cells, codes, slopes)
+    assert np.abs(ours + products).max() < 1e-3
+
+
+@pytest.mark.parametrize(("threads", "largest"), [(1, 1 << 24), (3, 70_001), (2, 299_917)])
+def test_the_files_are_the_same_for_any_threads_and_parts(
+    built, bare, monkeypatch, threads, largest
+):
+    monkeypatch.setattr(parts, "LARGEST_PART", largest)
+    monkeypatch.setattr(build_module, "_SMALLEST_PART", 1)
+    build_index(bare, threads=threads)
+    assert digest(bare.folder / "index") == digest(built / f"pi-{N}" / "index")
+
+
+def test_shards_hold_consecutive_windows(bare):
+    index = build_index(bare, shard_windows=120_000)
+    assert [(s.first_start, s.n_windows) for s in index.shards] == [
+        (0, 120_000),
+        (120_000, 120_000),
+        (240_000, N - 83 - 240_000),
+    ]
+    check_every_window_is_in_its_list(index, bare.open())
+
+
+@pytest.mark.parametrize("stage", ["learn", "code", "merge"])
+def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(built, bare, monkeypatch, stage):
+    monkeypatch.setattr(parts, "LARGEST_PART", 50_000)
+    monkeypatch.setattr(build_module, "_SMALLEST_PART", 1)
+
+    def interrupt(step):
+        if step.stage == stage and step.done >= 0.6 * step.total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(bare, threads=1, progress=interrupt)
+    assert is_half_built(bare)
+    assert not has_index(bare)
+    with pytest.raises(StoreMissing, match="has no index"):
+        open_index(bare)
+    said = []
+    build_index(bare, threads=2, say=said.append)
+    assert digest(bare.folder / "index") == digest(built / f"pi-{N}" / "index")
+    assert not (bare.folder / "index.wip").exists()
+    if stage != "learn":
+        assert any("reusing the codebooks" in text for text in said)
+        assert any("parts" in text for text in said)
+
+
+def test_a_part_cut_short_is_made_again(built, bare, monkeypatch):
+    monkeypatch.setattr(parts, "LARGEST_PART", 100_000)
+
+    def interrupt(step):
+        if step.stage == "merge":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(bare, progress=interrupt)
+    part = sorted((bare.folder / "index.wip").rglob("part-*.bin"))[1]
+    part.write_bytes(part.read_bytes()[:-1])
+    build_index(bare)
+    assert digest(bare.folder / "index") == digest(built / f"pi-{N}" / "index")
+
+
+def test_work_for_other_decimals_is_not_taken_up(bare):
+    work = bare.folder / "index.wip"
+    work.mkdir()
+    (work / "work.json").write_text(json.dumps({"n": 7}))
+    (work / "coder.npz").write_bytes(b"of another build")
+    said = []
+    index = build_index(bare, say=said.append)
+    assert said == []
+    check_every_window_is_in_its_list(index, bare.open())
+
+
+def test_an_index_that_is_there_is_kept_unless_replaced(store):
+    before = (store.folder / "index").stat().st_ino
+    build_index(store)
+    assert (store.folder / "index").stat().st_ino == before
+    build_index(store, replace=True)
+    assert (store.folder / "index").stat().st_ino != before
+    assert not (store.folder / "index.old").exists()
+
+
+def test_two_builders_at_once_are_not_let_in(bare):
+    with FileLock(bare.folder / "index.lock"), pytest.raises(StoreBusy, match="another process"):
+        build_index(bare)
+
+
+def test_a_reader_keeps_its_view_while_another_index_is_published(store):
+    before = open_index(store)
+    copied = before.shards[0].lists[:1000].copy()
+    build_index(store, replace=True)
+    assert np.array_equal(before.shards[0].lists[:1000], copied)
+
+
+def test_too_little_memory_or_disk_is_said_before_anything_is_written(bare, monkeypatch):
+    monkeypatch.setattr(build_module, "available_memory", lambda: 10**8)
+    monkeypatch.setattr("indexer.resources.available_memory", lambda: 10**8)
+    with pytest.raises(ResourceError, match=r"needs .* of memory"):
+        build_index(bare)
+    monkeypatch.undo()
+    monkeypatch.setattr("indexer.resources.free_disk", lambda folder: 10**6)
+    with pytest.raises(ResourceError, match=r"needs .* of disk"):
+        build_index(bare)
+    assert not (bare.folder / "index.wip").exists()
+
+
+def test_a_plan_obeys_the_memory_there_is(monkeypatch):
+    roomy = plan_build(10**9, 2)
+    monkeypatch.setattr(build_module, "available_memory", lambda: 2 * 10**9)
+    tight = plan_build(10**9, 2)
+    assert tight.part_windows < roomy.part_windows
+    assert tight.memory_bytes < 2 * 10**9
+    assert roomy.memory_bytes < 6e9
+    assert roomy.index_bytes < 16e9
+
+
+@pytest.mark.parametrize("n", [84, 85, 200, 5000])
+def test_the_smallest_stores_can_be_indexed(tmp_path, n):
+    store = compute_digits(tmp_path, n)
+    index = build_index(store)
+    check_every_window_is_in_its_list(index, store.open())
+
+
+FILES = [
+    "manifest.json",
+    "coder.npz",
+    "shard/manifest.json",
+    "shard/index.faiss",
+    "shard/lists.bin",
+]
+
+
+def path_of(store, name):
+    folder = store.folder / "index"
+    return folder / name.replace("shard", next(folder.glob("shard-*")).name)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("how", ["cut", "longer", "missing", "empty"])
+def test_a_file_of_another_size_is_refused_by_name(store, name, how):
+    path = path_of(store, name)
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"cut": content[:-1], "longer": content + b"x", "empty": b""}[how])
+    with pytest.raises(StoreDamaged) as caught:
+        open_index(store)
+    assert path.name in str(caught.value)
+    assert "pilogo build --digits 3e5 --replace" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FILES[:-1])
+def test_a_flipped_byte_in_a_small_file_is_found_when_it_is_opened(store, name):
+    path = path_of(store, name)
+    content = bytearray(path.read_bytes())
+    for at in np.random.default_rng(3).integers(0, len(content), 12):
+        changed = content.copy()
+        changed[at] ^= 0x11
+        path.write_bytes(changed)
+        with pytest.raises(StoreDamaged):
+            open_index(store)
+    path.write_bytes(content)
+    open_index(store)
+
+
+def test_files_of_two_builds_are_not_mixed(store, tmp_path):
+    other = compute_digits(tmp_path / "other", N // 3)
+    build_index(other)
+    here, there = store.folder / "index", other.folder / "index"
+    shutil.copy(there / "coder.npz", here / "coder.npz")
+    with pytest.raises(StoreDamaged):
+        open_index(store)
+    shutil.rmtree(here)
+    shutil.copytree(there, here)
+    with pytest.raises(StoreDamaged, match="other decimals"):
+        open_index(store)
+
+
+def test_several_threads_report_and_the_sum_is_all_windows(bare, monkeypatch):
+    monkeypatch.setattr(parts, "LARGEST_PART", 30_000)
+    steps, lock = [], threading.Lock()
+
+    def note(step):
+        with lock:
+            steps.append(step)
+
+    build_index(bare, threads=3, progress=note)
+    for stage in ("code", "merge"):
+        mine = [step for step in steps if step.stage == stage]
+        assert mine[0].done == 0
+        assert mine[-1].done == mine[-1].total == count_windows(N)
+        assert [s.done for s in mine] == sorted(s.done for s in mine)
