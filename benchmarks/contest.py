@@ -15,9 +15,9 @@ from typing import Any
 import click
 from machine import run
 
-from indexer.options import Count, home_option
 from indexer.digits import choose_store
 from indexer.errors import UsageError
+from indexer.options import Count, home_option
 from indexer.packaged import data_file
 from indexer.window import SHADES, WINDOW, start_of
 from query.answer import Answer

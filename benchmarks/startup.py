@@ -17,9 +17,9 @@ from pathlib import Path
 import click
 from machine import describe, print_machine, run
 
-from indexer.options import home_option
 from indexer.digits import list_stores
 from indexer.errors import StoreMissing
+from indexer.options import home_option
 from indexer.packaged import data_file
 
 # Sizes whose start is of interest, and the seconds asked at most, where anything is asked.

@@ -84,7 +84,7 @@ def draw_odds(odds: Odds) -> Image.Image:
     Raises RuntimeError where Pillow has no scalable type (see lettering.font).
     """
     layout = lay_out_plot(odds)
-    canvas = _Canvas()
+    canvas = Canvas()
     room = PLOT_WIDTH - 2 * 40
     title = ellipsise(f"How close the decimals come to {title_of(odds.logo)}", 36, room)
     canvas.text((40, 62), title, Pen(36, INK))
@@ -103,7 +103,7 @@ def draw_odds(odds: Odds) -> Image.Image:
     return canvas.finish()
 
 
-class _Canvas:
+class Canvas:
     """Draws in the finished picture's pixels on an image _OVERSAMPLE times as large."""
 
     def __init__(self) -> None:
@@ -112,21 +112,30 @@ class _Canvas:
         self._draw = ImageDraw.Draw(self._image)
 
     def line(self, points: Sequence[tuple[float, float]], colour: Colour, width: float) -> None:
+        """A line through points."""
         scaled = [(x * _OVERSAMPLE, y * _OVERSAMPLE) for x, y in points]
         self._draw.line(scaled, fill=colour, width=round(width * _OVERSAMPLE), joint="curve")
 
     def dot(self, at: tuple[float, float], colour: Colour, radius: float) -> None:
+        """A filled circle."""
         x, y, r = (value * _OVERSAMPLE for value in (*at, radius))
         self._draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
+    def area(self, points: Sequence[tuple[float, float]], colour: Colour) -> None:
+        """A filled polygon."""
+        self._draw.polygon([(x * _OVERSAMPLE, y * _OVERSAMPLE) for x, y in points], fill=colour)
+
     def box(self, corners: tuple[float, float, float, float], colour: Colour) -> None:
+        """A filled rectangle: left, top, right, bottom."""
         self._draw.rectangle([value * _OVERSAMPLE for value in corners], fill=colour)
 
     def text(self, at: tuple[float, float], text: str, pen: Pen) -> None:
+        """One line of text at a point of its baseline."""
         scaled = (at[0] * _OVERSAMPLE, at[1] * _OVERSAMPLE)
         draw_text(self._draw, scaled, text, pen._replace(size=pen.size * _OVERSAMPLE))
 
     def finish(self) -> Image.Image:
+        """The finished picture."""
         return self._image.resize((PLOT_WIDTH, PLOT_HEIGHT), Image.Resampling.LANCZOS)
 
 
@@ -148,7 +157,7 @@ def _round_range(least: float, most: float) -> tuple[float, float]:
     return low, high if high > low else low + step
 
 
-def _draw_grid(canvas: _Canvas, axes: Axes) -> None:
+def _draw_grid(canvas: Canvas, axes: Axes) -> None:
     """Light lines at round distances and at every power of ten, labelled at the edges."""
     low, high = axes.y_range
     step = _tick_step(high - low)
@@ -175,7 +184,7 @@ def _figure(distance: float, size: int, width: float) -> str:
 
 
 def _draw_curve(
-    canvas: _Canvas, axes: Axes, values: Sequence[tuple[float, float]], colour: Colour
+    canvas: Canvas, axes: Axes, values: Sequence[tuple[float, float]], colour: Colour
 ) -> None:
     points = [axes.place(x, y) for x, y in values]
     if len(points) > 1:
@@ -185,7 +194,7 @@ def _draw_curve(
 
 
 def _label_curves(
-    canvas: _Canvas, axes: Axes, best: tuple[float, float], tenth: tuple[float, float]
+    canvas: Canvas, axes: Axes, best: tuple[float, float], tenth: tuple[float, float]
 ) -> None:
     """The names of the curves at their right ends, moved apart where they would touch."""
     best_at, tenth_at = axes.place(*best), axes.place(*tenth)
@@ -199,7 +208,7 @@ def _label_curves(
         canvas.text((x + 16, y + 7), name, Pen(_LABEL, colour))
 
 
-def _draw_whole(canvas: _Canvas, axes: Axes, main: Axes, odds: Odds) -> None:
+def _draw_whole(canvas: Canvas, axes: Axes, main: Axes, odds: Odds) -> None:
     """The small panel: the same question on to the exact picture, with the main panel shaded."""
     least = _figure(axes.y_range[0], 16, 56)
     beside = max(64, measure(least, 16) + 16)

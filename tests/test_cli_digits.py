@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from indexer import cli, meter
 from indexer.cli import digits
-from indexer.options import Count
 from indexer.errors import ClaimFailed, ResourceError, SourceError, StoreDamaged, StoreMissing
+from indexer.options import Count
 from indexer.progress import Step
 
 ROOT = Path(__file__).parent.parent

@@ -124,7 +124,7 @@ def test_figures_and_grid_lines_stay_where_they_belong(factor):
     odds = replace(ODDS, rows=rows, needed=needed)
     axes, lines, texts = lay_out_plot(odds).main, [], []
 
-    class Noted(plot._Canvas):
+    class Noted(plot.Canvas):
         def line(self, points, colour, width):
             lines.extend(points)
             super().line(points, colour, width)
@@ -134,7 +134,7 @@ def test_figures_and_grid_lines_stay_where_they_belong(factor):
             super().text(at, text, pen)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plot, "_Canvas", Noted)
+        patch.setattr(plot, "Canvas", Noted)
         draw_odds(odds)
     assert all(axes.top - 0.1 <= y <= axes.bottom + 8 for _, y in lines)
     for (x, _), text, pen in texts:
