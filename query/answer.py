@@ -26,7 +26,8 @@ class Answer:
     bitmap is the reference as 84 digits; digits is n, the decimals searched; mode is "index" or
     "scan"; certified means that every window was accounted for; expected_missed is how many of the
     true top ten the answer is expected to lack (0 when certified); seconds is the time of the
-    search itself.
+    search itself. windows is how many windows were looked at, candidates how many of these were
+    scored exactly or bounded: all of them in a scan.
     """
 
     logo: str
@@ -39,6 +40,8 @@ class Answer:
     expected_missed: float
     seconds: float
     matches: tuple[Match, ...]
+    windows: int = 0
+    candidates: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,32 +4,41 @@ Data goes to standard output, everything else to standard error. Heavy imports a
 commands, so that `pilogo --help` does not wait for them. Errors are raised: entry.py reports them.
 """
 
-import contextlib
-import math
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
-from indexer.cli import (
+from indexer.build_cli import build
+from indexer.cli import digits
+from indexer.errors import LogoError, StoreBusy
+from indexer.meter import draw_progress
+from indexer.options import (
     Count,
     constant_option,
-    digits,
     digits_option,
     format_option,
     home_option,
     progress_option,
     threads_option,
 )
-from indexer.errors import LogoError, StoreBusy, UsageError
-from indexer.meter import draw_progress
+from indexer.progress import Progress
 from query.entry import complain
+from query.options import (
+    MOST_MATCHES,
+    check_target,
+    finite,
+    metric_options,
+    picture_options,
+    save_png,
+)
+from query.verify_cli import verify
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,11 +50,10 @@ if TYPE_CHECKING:
     from query.terminal import Style
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Made = TypeVar("Made")
 
-# Spelled out for the help: the modules that define them import NumPy. A test compares them.
-METRICS = ("l1", "l2", "gray-l1", "gray-l2", "lightness")
-FITS = ("pad", "crop", "stretch")
-MOST_MATCHES = 100_000
+# What the index of the default store takes, nearly all of it learning.
+_DEFAULT_INDEX_SECONDS = 4
 # A line on standard input longer than this is no bitmap.
 _LONGEST_LINE = 4096
 
@@ -68,42 +76,8 @@ def cli() -> None:
 
 
 cli.add_command(digits)
-
-
-def picture_options(command: Command) -> Command:
-    """--fit, --invert and --no-trim: how a picture becomes a bitmap."""
-    for option in (
-        click.option("--no-trim", "trim", flag_value=False, default=True, type=bool,
-                     help="Keep a border of one colour; without this it is cut."),
-        click.option("--invert", is_flag=True, help="Swap light and dark."),
-        click.option("--fit", type=click.Choice(FITS), default="pad", show_default=True,
-                     help="How another shape becomes 14x6: pad the sides, crop them, or stretch."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-def metric_options(command: Command) -> Command:
-    """--metric and --costs: what a distance is."""
-    for option in (
-        click.option("--costs", type=click.Path(path_type=Path), metavar="FILE",
-                     help="CSV of 84x10 numbers, in place of metric and LOGO: what a digit costs."),
-        click.option("--metric", type=click.Choice(METRICS), default="l1", show_default=True,
-                     help="What a distance is; see the README."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
-
-
-Numbers = TypeVar("Numbers", float, tuple[float, ...])
-
-
-def _finite(ctx: click.Context, param: click.Parameter, value: Numbers) -> Numbers:
-    """Numbers that are some: click lets nan and infinity through."""
-    for number in value if isinstance(value, tuple) else (value,):
-        if not math.isfinite(number):
-            raise click.BadParameter(f"{number} is no number that can be compared", ctx, param)
-    return value
+cli.add_command(build)
+cli.add_command(verify)
 
 
 def _read_picture(logo: str, picture: dict[str, Any]) -> "NDArray[np.uint8]":
@@ -142,12 +116,12 @@ def _print(text: str) -> None:
 @click.option("--top", type=Count(1, MOST_MATCHES), default=10, metavar="K", show_default=True,
               help="How many matches.")  # fmt: skip
 @click.option("--distinct", is_flag=True, help="Drop matches that overlap a closer one.")
-@click.option("--exact", is_flag=True, hidden=True,
-              help="Compare every window, as is done anyway without an index.")  # fmt: skip
+@click.option("--exact", is_flag=True,
+              help="Compare every window, also where there is an index.")  # fmt: skip
 @click.option("--missed", type=click.FloatRange(0, min_open=True), default=0.01, metavar="E",
-              show_default=True, callback=_finite, hidden=True,
-              help="How many of the top ten an answer from an index may be expected to lack; "
-              "a scan lacks none.")  # fmt: skip
+              show_default=True, callback=finite,
+              help="How many of the top K an answer from the index may be expected to "
+              "lack.")  # fmt: skip
 @picture_options
 @click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png",
               help="Draw a contact sheet; with several logos FILE-2.png and so on.")  # fmt: skip
@@ -160,7 +134,10 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
 
     LOGO is an image (PNG, JPEG, GIF, BMP, WebP, TIFF, SVG), a text file of 84 digits, 84 digits as
     they are, or - for one bitmap of 84 digits a line on standard input, answered line by line. The
-    first time, the first ten million decimals are computed.
+    first time, the first ten million decimals and their index are made.
+
+    Where the store has an index (pilogo build) and it pays, the answer comes from it and says how
+    many of the top it is expected to lack; otherwise, and with --exact, every window is compared.
 
     A logo that cannot be read is reported, the others are answered, and the exit code is 3.
 
@@ -168,6 +145,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
     Examples:
       pilogo find logo.png
       pilogo find logo.png --digits 1e9 --metric l2 --sheet found.png
+      pilogo find logo.png --exact
       pilogo find *.svg --top 3 --distinct --format csv
       pilogo bitmap logo.png | pilogo find - --format json
     """
@@ -175,7 +153,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
     picture = {name: options[name] for name in ("fit", "invert", "trim")}
     sheet: Path | None = options["sheet"]
     if sheet is not None:
-        _check_target("--sheet", sheet, logos)
+        check_target("--sheet", sheet, logos)
     finder = _open_finder(options)
     failed = False
     answered = 0
@@ -192,6 +170,8 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
                 costs=make_table(bitmap),
                 top=options["top"],
                 distinct=options["distinct"],
+                exact=options["exact"],
+                missed=options["missed"],
                 logo=name,
                 progress=report,
             )
@@ -205,38 +185,43 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
 
 def _open_finder(options: dict[str, Any]) -> "Finder":
     """The finder of the store asked for; the default store is made where it is what is missing."""
-    from indexer.digits import DEFAULT_DIGITS  # noqa: PLC0415
     from query.finder import Finder, needs_default_store  # noqa: PLC0415
 
     home, constant, n = options["home"], options["constant"], options["digits"]
     if needs_default_store(home, constant, n):
-        from indexer.compute import compute_digits, plan_compute  # noqa: PLC0415
-
-        plan = plan_compute(DEFAULT_DIGITS, constant, options["threads"])
-        click.echo(
-            f"first use: computing {DEFAULT_DIGITS:,} decimals of {constant}, once; "
-            f"about {max(1, round(plan.seconds))} s",
-            err=True,
-        )
         with draw_progress(options["progress"]) as report:
-            make = partial(compute_digits, home, DEFAULT_DIGITS, constant, progress=report)
-            _when_free(partial(make, threads=options["threads"]))
+            _make_default(home, constant, options["threads"], report)
     return Finder(home, digits=n, constant=constant, threads=options["threads"])
 
 
-def _when_free(make: Callable[[], object]) -> None:
+def _make_default(home: Path, constant: str, threads: int, report: Progress) -> None:
+    """The default decimals and their index; an interrupted run goes on."""
+    from indexer.build import build_index  # noqa: PLC0415
+    from indexer.compute import compute_digits, plan_compute  # noqa: PLC0415
+    from indexer.digits import DEFAULT_DIGITS  # noqa: PLC0415
+
+    plan = plan_compute(DEFAULT_DIGITS, constant, threads)
+    click.echo(
+        f"first use: making {DEFAULT_DIGITS:,} decimals of {constant} and their index, once; "
+        f"about {max(1, round(plan.seconds)) + _DEFAULT_INDEX_SECONDS} s",
+        err=True,
+    )
+    make = partial(compute_digits, home, DEFAULT_DIGITS, constant, progress=report)
+    store = _when_free(partial(make, threads=threads))
+    _when_free(partial(build_index, store, threads=threads, progress=report))
+
+
+def _when_free(make: Callable[[], Made]) -> Made:
     """Make a store, after whoever is making it just now: then it is there, or has failed."""
     told = False
     while True:
         try:
-            make()
+            return make()
         except StoreBusy as error:
             if not told:
                 complain(str(error))
             told = True
             time.sleep(0.5)
-        else:
-            return
 
 
 def _each_logo(
@@ -296,35 +281,12 @@ def _print_answer(answer: "Answer", format_: str, *, first: bool) -> None:
         _print(("" if first else "\n") + format_table(answer, style=_style(), width=width))
 
 
-def _check_target(option: str, path: Path, logos: Sequence[str]) -> None:
-    """Refuse, before any work, a picture that could not be written or would replace a logo."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"{option} {path}: the picture is a PNG; allowed are names in .png")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{option} {path}: there is no folder {path.absolute().parent}")
-    if any(path.resolve() == Path(logo).resolve() for logo in logos):
-        raise UsageError(f"{option} {path}: that is the logo itself; name another file")
-
-
 def _save_sheet(answer: "Answer", sheet: Path, number: int) -> None:
     from query.sheet import draw_sheet  # noqa: PLC0415
 
     if number > 1:
         sheet = sheet.with_name(f"{sheet.stem}-{number}{sheet.suffix}")
-    _save_png(draw_sheet(answer), sheet)
-
-
-def _save_png(image: Any, path: Path) -> None:
-    """Write a picture under a temporary name and rename it: a file of that name is whole or old."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.wip")
-    try:
-        image.save(temporary, format="PNG")
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-    click.echo(f"{path}: {image.width}x{image.height} pixels", err=True)
+    save_png(draw_sheet(answer), sheet)
 
 
 @cli.command()
@@ -358,7 +320,7 @@ def bitmap(logo: str, format_: str, **picture: Any) -> None:
 @cli.command()
 @click.argument("logo")
 @metric_options
-@click.option("--distance", "distances", type=float, multiple=True, metavar="D", callback=_finite,
+@click.option("--distance", "distances", type=float, multiple=True, metavar="D", callback=finite,
               help="Say how many decimals this distance needs; can be repeated.")  # fmt: skip
 @picture_options
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE.png",
@@ -381,7 +343,7 @@ def odds(logo: str, **options: Any) -> None:
     from query.report import format_odds, odds_csv, odds_json  # noqa: PLC0415
 
     if options["plot"] is not None:
-        _check_target("--plot", options["plot"], [logo])
+        check_target("--plot", options["plot"], [logo])
     picture = {name: options[name] for name in ("fit", "invert", "trim")}
     make_table = _read_table(options["metric"], options["costs"])
     reference = _read_picture(logo, picture)
@@ -396,4 +358,4 @@ def odds(logo: str, **options: Any) -> None:
     if options["plot"] is not None:
         from query.plot import draw_odds  # noqa: PLC0415
 
-        _save_png(draw_odds(found), options["plot"])
+        save_png(draw_odds(found), options["plot"])

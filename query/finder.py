@@ -1,7 +1,10 @@
 """The library's front door: open a store once, ask it often."""
 
+import dataclasses
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +12,32 @@ from numpy.typing import NDArray
 
 from indexer.digits import DEFAULT_DIGITS, choose_store, default_home
 from indexer.errors import StoreDamaged, StoreMissing, UsageError
+from indexer.index_files import has_index, is_half_built, open_index
+from indexer.mapping import bring_in
 from indexer.progress import Progress, silent
-from indexer.resources import usable_threads
+from indexer.resources import available_memory, usable_threads
 from indexer.window import WINDOW, count_windows, offset_of
 from query.answer import Answer, Match
 from query.bitmap import check_bitmap, format_digits
-from query.kernels import load_kernel
+from query.candidates import IndexSearch
+from query.kernels import Kernel, load_kernel
 from query.metrics import CostTable, cost_table
-from query.scan import Ranking, closest_windows
+from query.ranking import Ranking
+from query.scan import closest_windows, expected_seconds
 
 MOST_MATCHES = 100_000
+MISSED = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """A ranking and how it was got; windows and candidates as in Answer."""
+
+    ranking: Ranking
+    mode: str
+    expected_missed: float
+    windows: int
+    candidates: int
 
 
 class Finder:
@@ -27,7 +46,8 @@ class Finder:
     home is the folder of all stores (default: PILOGO_HOME or the platform's data folder); digits
     how many decimals to search: the first that many of a store that has them (default: all of the
     largest store); threads how many run at once; kernel the name of an instruction set
-    (query.kernels.INSTRUCTION_SETS; default: the best there is).
+    (query.kernels.INSTRUCTION_SETS; default: the best there is). The store's index, where it has
+    one (`pilogo build`), is opened when it is first asked.
 
     Raises StoreMissing where there is no such store and StoreDamaged where it contradicts itself.
 
@@ -49,7 +69,30 @@ class Finder:
         self.digits = digits or self._store.n
         self._decimals = self._store.open(self.digits)
         self._threads = threads or usable_threads()
-        self._kernel = load_kernel(kernel)
+        self._kernel_name = kernel
+        self._has_index = has_index(self._store)
+
+    @cached_property
+    def _kernel(self) -> Kernel:
+        """Compiled when the first scan needs it."""
+        return load_kernel(self._kernel_name)
+
+    @cached_property
+    def _index(self) -> IndexSearch:
+        """The store's index, opened when it is first asked."""
+        return IndexSearch(open_index(self._store), self._decimals, self._threads)
+
+    def bring_in(self) -> None:
+        """Map decimals and index as a whole, where many questions follow: 2 s for 10⁹ decimals.
+
+        Does nothing where they are larger than the memory that is available.
+        """
+        arrays = [self._decimals]
+        if self._has_index:
+            arrays += self._index.arrays
+        if sum(array.nbytes for array in arrays) < available_memory():
+            for array in arrays:
+                bring_in(array)
 
     def find(  # noqa: PLR0913 - the options of `pilogo find`, all but the first with a default
         self,
@@ -59,32 +102,33 @@ class Finder:
         costs: CostTable | None = None,
         top: int = 10,
         distinct: bool = False,
+        exact: bool = False,
+        missed: float = MISSED,
         logo: str = "",
         progress: Progress = silent,
     ) -> Answer:
-        """The `top` closest windows to a bitmap (uint8[6, 14], digits 0 to 9), certified by a scan.
+        """The `top` closest windows to a bitmap (uint8[6, 14], digits 0 to 9).
 
-        costs takes the place of the metric's table. distinct leaves out windows that overlap a
-        closer one that stays. logo is a name that the answer repeats. Raises UsageError for a
-        metric that is unknown or a top that is not 1 to 100,000, LogoError for another bitmap.
+        From the index where there is one and it pays, with `missed` of the top expected to be
+        lacking at most; else, and with exact, certified by a scan. costs takes the place of the
+        metric's table. distinct leaves out windows that overlap a closer one that stays. logo is a
+        name that the answer repeats. Raises UsageError for a metric that is unknown, a top that is
+        not 1 to 100,000 or a missed that is not above 0, LogoError for another bitmap.
         """
         if not 1 <= top <= MOST_MATCHES:
             raise UsageError(f"top is {top}; allowed are 1 to {MOST_MATCHES:,}")
+        if not 0 < missed < float("inf"):
+            raise UsageError(f"missed is {missed}; allowed are numbers above 0")
         bitmap = check_bitmap(bitmap)
         table = costs or cost_table(bitmap, metric)
         began = time.perf_counter()
 
-        def scan(count: int) -> Ranking:
-            return closest_windows(
-                self._decimals,
-                table,
-                count,
-                kernel=self._kernel,
-                threads=self._threads,
-                progress=progress,
-            )
+        def search(count: int) -> _Outcome:
+            found = None if exact else self._ask_index(table, count, missed, progress)
+            return found or self._scan(table, count, progress)
 
-        ranking = self._distinct(top, scan) if distinct else scan(top)
+        outcome = self._distinct(top, search) if distinct else search(top)
+        matches = tuple(self._matches(outcome.ranking, table))
         seconds = time.perf_counter() - began
         return Answer(
             logo=logo,
@@ -92,12 +136,46 @@ class Finder:
             metric=table.name,
             constant=self.constant,
             digits=self.digits,
-            mode="scan",
-            certified=True,
-            expected_missed=0.0,
+            mode=outcome.mode,
+            certified=outcome.mode == "scan",
+            expected_missed=outcome.expected_missed,
             seconds=seconds,
-            matches=tuple(self._matches(ranking, table)),
+            matches=matches,
+            windows=outcome.windows,
+            candidates=outcome.candidates,
         )
+
+    def _ask_index(
+        self, table: CostTable, count: int, missed: float, progress: Progress
+    ) -> _Outcome | None:
+        """The answer from the index; None where there is none, or a scan is cheaper."""
+        if not self._has_index:
+            return None
+        n_windows = count_windows(self.digits)
+        found = self._index.closest_windows(
+            table,
+            count,
+            missed,
+            scan_seconds=expected_seconds(n_windows, self._threads, self._kernel_name),
+            progress=progress,
+        )
+        if found is None:
+            return None
+        return _Outcome(
+            found.ranking, "index", found.expected_missed, found.n_windows, found.n_candidates
+        )
+
+    def _scan(self, table: CostTable, count: int, progress: Progress) -> _Outcome:
+        ranking = closest_windows(
+            self._decimals,
+            table,
+            count,
+            kernel=self._kernel,
+            threads=self._threads,
+            progress=progress,
+        )
+        n_windows = count_windows(self.digits)
+        return _Outcome(ranking, "scan", 0.0, n_windows, n_windows)
 
     def _matches(self, ranking: Ranking, table: CostTable) -> list[Match]:
         n_windows = count_windows(self.digits)
@@ -129,15 +207,17 @@ class Finder:
             )
         return window.tobytes().decode("ascii")
 
-    def _distinct(self, top: int, scan: Callable[[int], Ranking]) -> Ranking:
+    def _distinct(self, top: int, search: Callable[[int], _Outcome]) -> _Outcome:
         """The `top` closest windows none of which overlaps a closer one of them."""
         n_windows = count_windows(self.digits)
         count = 2 * top + 8  # overlapping matches are rare, but not in a picture that repeats
         while True:
-            ranking = scan(count)
+            outcome = search(count)
+            ranking = outcome.ranking
             kept = _without_overlaps(ranking.starts, top)
             if len(kept) == top or count >= n_windows:
-                return Ranking(ranking.starts[kept], ranking.distances[kept])
+                ranking = Ranking(ranking.starts[kept], ranking.distances[kept])
+                return dataclasses.replace(outcome, ranking=ranking)
             count *= 4
 
 
@@ -161,12 +241,13 @@ def _without_overlaps(starts: NDArray[np.int64], top: int) -> list[int]:
 
 
 def needs_default_store(home: Path, constant: str, digits: int | None) -> bool:
-    """Whether the default store is what is missing: none that would do, and 10⁷ decimals would.
+    """Whether the default store is what is to be made: none that would do, and 10⁷ decimals would.
 
-    Raises StoreDamaged where the store to use is there and broken.
+    Also where its index was begun and not finished. Raises StoreDamaged where the store to use is
+    there and broken.
     """
     try:
-        choose_store(home, digits, constant)
+        store = choose_store(home, digits, constant)
     except StoreMissing:
         return digits is None or digits <= DEFAULT_DIGITS
-    return False
+    return store.n == DEFAULT_DIGITS and is_half_built(store)

@@ -46,6 +46,16 @@ class CostTable:
         nearest: NDArray[np.uint8] = np.argmin(self.costs, axis=1).astype(np.uint8)
         return nearest
 
+    def padded(self) -> NDArray[np.int32]:
+        """The table as routines look it up: int32[84, 16] by the low four bits of a byte.
+
+        A byte that is no digit (a damaged file) costs more than any distance of a named metric;
+        where a table of someone's own costs more than that, the finder refuses the window.
+        """
+        padded = np.full((WINDOW, 16), 1 << 24, dtype=np.int32)
+        padded[:, :SHADES] = self.costs
+        return padded
+
     @cached_property
     def law(self) -> Law:
         """The law of the distance to random digits, computed at the first use."""

@@ -8,14 +8,13 @@ and the answer does not depend on the order in which chunks are finished.
 """
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.progress import Progress, Step, silent
-from indexer.window import SHADES, WINDOW, count_windows
+from indexer.window import count_windows
 from query.assembly.layout import (
     GUARD,
     JOB,
@@ -26,9 +25,10 @@ from query.assembly.layout import (
     POSITIONS,
     STRETCH,
 )
-from query.kernels import Kernel
+from query.kernels import Kernel, available
 from query.metrics import CostTable
 from query.plan import Plan, Planner, aligned
+from query.ranking import Best, Ranking, enough
 
 # Windows a thread takes at once: short enough to end within milliseconds of Ctrl-C.
 _LARGEST_CHUNK = 1 << 23
@@ -38,66 +38,25 @@ _CHUNKS_A_THREAD = 4
 _THOROUGH = 200_000_000
 # Rows a thread can find before it hands them over.
 _CAPACITY = 1 << 15
+# Seconds a window on one thread, by instruction set: the machine of ARCHITECTURE.md, l1.
+_SECONDS_A_WINDOW = {
+    "avx512vbmi": 2.0e-10,
+    "avx512bw": 2.7e-10,
+    "avx2": 3.5e-10,
+    "ssse3": 6e-10,
+    "neon": 6e-10,
+    "plain": 1.7e-8,
+}
+# Planning and starting.
+_SECONDS_A_SCAN = 1e-3
 # Reads of the transpose behind the last window of a block.
 _OVERRUN = POSITIONS - STRETCH
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """Windows in order: distance, then start. starts int64[k], 0-based; distances int64[k]."""
-
-    starts: NDArray[np.int64]
-    distances: NDArray[np.int64]
-
-
-class _Best:
-    """The best `top` windows so far, shared by the threads of one scan.
-
-    What is found waits in a pile until there is as much of it as of the best, so that sorting costs
-    O(log n) for each window found, also where hundreds of thousands are asked for.
-    """
-
-    _SMALLEST_PILE = 1024
-
-    def __init__(self, top: int, limit: int) -> None:
-        self._top = top
-        self._limit = limit
-        self._ranking = Ranking(np.empty(0, np.int64), np.empty(0, np.int64))
-        self._pile: list[Ranking] = []
-        self._piled = 0
-        self._lock = threading.Lock()
-
-    def add(self, found: Ranking) -> None:
-        """Take in windows, in any order."""
-        with self._lock:
-            self._pile.append(found)
-            self._piled += len(found.starts)
-            ranked = len(self._ranking.starts)
-            enough = ranked < self._top <= ranked + self._piled  # there is a worst one now
-            if enough or self._piled >= max(ranked, self._SMALLEST_PILE):
-                self._sort()
-
-    def _sort(self) -> None:
-        everything = [self._ranking, *self._pile]
-        starts = np.concatenate([ranking.starts for ranking in everything])
-        distances = np.concatenate([ranking.distances for ranking in everything])
-        order = np.lexsort((starts, distances))[: self._top]
-        self._ranking = Ranking(starts[order], distances[order])
-        self._pile, self._piled = [], 0
-
-    def ranking(self) -> Ranking:
-        """The best windows of all that were added."""
-        with self._lock:
-            self._sort()
-            return self._ranking
-
-    def limit_from(self, start: int) -> int:
-        """The largest distance with which a window at `start` or later can still get in."""
-        with self._lock:
-            if len(self._ranking.starts) < self._top:
-                return self._limit
-            worst = int(self._ranking.distances[-1])
-            return worst - 1 if start > self._ranking.starts[-1] else worst
+def expected_seconds(n_windows: int, threads: int, name: str | None = None) -> float:
+    """About how long a scan takes by the named instruction set, or the best of this processor."""
+    isa = name or available()[0].name
+    return _SECONDS_A_SCAN + n_windows * _SECONDS_A_WINDOW[isa] / threads
 
 
 def closest_windows(
@@ -116,11 +75,10 @@ def closest_windows(
     """
     n_windows = count_windows(len(digits))
     wanted = min(top, n_windows)
-    # 6 deviations above `top`: that fewer are found happens once in 10^8 scans of random digits.
-    count = wanted + 6 * wanted**0.5 + 10
+    count = enough(wanted)
     while True:
         limit = table.law.closest(n_windows, count)
-        best = _Best(wanted, limit)
+        best = Best(wanted, limit)
         _Scan(digits, table, best, kernel, threads).run(progress)
         ranking = best.ranking()
         if len(ranking.starts) == wanted:
@@ -135,7 +93,7 @@ class _Scan:
         self,
         digits: NDArray[np.uint8],
         table: CostTable,
-        best: _Best,
+        best: Best,
         kernel: Kernel,
         threads: int,
     ) -> None:
@@ -144,10 +102,7 @@ class _Scan:
         self._lowest = table.law.lowest
         self._best = best
         self._kernel = kernel
-        # A byte that is no digit (a damaged file) costs more than any distance of a named metric;
-        # where a table of someone's own costs more than that, the finder refuses the window.
-        self._costs = np.full((WINDOW, 16), 1 << 24, dtype=np.int32)
-        self._costs[:, :SHADES] = table.costs
+        self._costs = table.padded()
         self._block = kernel.isa.lanes * STRETCH
         self._planner = (
             None

@@ -4,11 +4,11 @@ import pytest
 import query
 import reference
 from indexer.errors import LogoError, StoreMissing, UsageError
-from query.cli import FITS, METRICS, MOST_MATCHES
 from query.finder import MOST_MATCHES as LIBRARY_MOST_MATCHES
 from query.finder import Finder, needs_default_store
 from query.metrics import METRICS as LIBRARY_METRICS
 from query.metrics import CostTable, cost_table
+from query.options import FITS, METRICS, MOST_MATCHES
 from query.shrink import FITS as LIBRARY_FITS
 
 

@@ -11,6 +11,7 @@ from query import scan
 from query.assembly.layout import STRETCH
 from query.kernels import available, load_kernel
 from query.metrics import CostTable, cost_table
+from query.ranking import Best
 from query.scan import closest_windows
 
 SETS = [isa.name for isa in available()]
@@ -121,7 +122,7 @@ def test_digits_that_are_all_the_same_are_all_ties(name, digit):
 
 def test_the_limit_leaves_room_for_ties_that_come_first():
     """Chunks end in any order, so a window before the worst one may still take its place."""
-    best = scan._Best(top=2, limit=50)
+    best = Best(top=2, limit=50)
     assert best.limit_from(0) == 50
     best.add(scan.Ranking(np.array([900]), np.array([7])))
     assert best.limit_from(0) == 50  # one is missing yet
@@ -134,7 +135,7 @@ def test_the_limit_leaves_room_for_ties_that_come_first():
 def test_piled_finds_are_all_ranked_in_the_end():
     rng = np.random.default_rng(5)
     starts, distances = rng.permutation(50_000), rng.integers(0, 300, 50_000)
-    best = scan._Best(top=2000, limit=1000)
+    best = Best(top=2000, limit=1000)
     for k in range(0, 50_000, 777):
         best.add(scan.Ranking(starts[k : k + 777], distances[k : k + 777]))
     order = np.lexsort((starts, distances))[:2000]

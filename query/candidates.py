@@ -1,0 +1,278 @@
+"""Answers from an index: candidates from its lists, scored exactly, and what may be missing.
+
+A question is asked in passes. Each has two limits, on the prediction by cell and on that by cell
+and code, from the calibration (query/calibration.py): first for the distance at which the answer's
+worst match is expected, with what may be lost of it. When the pass is over the worst match is
+known. Where that leaves more to be expected missing than is allowed, because it is farther away
+than expected, the next pass looks further, at what the passes before it have left out.
+"""
+
+import itertools
+import math
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.errors import StoreDamaged
+from indexer.index_files import Index
+from indexer.progress import Progress, silent
+from indexer.window import count_windows
+from query.calibration import Calibration
+from query.lists import NOWHERE, Limits, ListQuery, Lists, ListSearch, Probes
+from query.metrics import CostTable
+from query.ranking import Best, Ranking, enough
+
+# Windows looked at between two looks at Ctrl-C and at the limit found so far.
+_SLICE = 1 << 21
+# What a search takes, in seconds on one thread, for the choice between index and scan.
+SECONDS_A_LIST = 6e-8
+SECONDS_A_WINDOW = 5e-10
+SECONDS_A_CANDIDATE = 5e-8
+SECONDS_A_QUESTION = 1.5e-3
+# Under so many seconds on one thread a second thread is not worth its start.
+_WORTH_THREADS = 5e-4
+_MOST_PASSES = 4
+# A pass aims below what is allowed, so that few questions need another.
+_AIM = 0.85
+
+
+@dataclass(frozen=True)
+class Found:
+    """A ranking from the index; how many of the true top it is expected to lack; its cost.
+
+    n_lists, n_windows and n_candidates were opened, looked at and scored exactly.
+    """
+
+    ranking: Ranking
+    expected_missed: float
+    n_lists: int
+    n_windows: int
+    n_candidates: int
+    n_passes: int
+
+
+class IndexSearch:
+    """Searches an index; digits (uint8[n] ASCII) are those of its store, or the first of them."""
+
+    def __init__(
+        self, index: Index, digits: NDArray[np.uint8], threads: int, kernel: str | None = None
+    ) -> None:
+        self._index = index
+        self._n_windows = count_windows(len(digits))
+        self._shards = [
+            [
+                ListSearch(
+                    Lists(shard.directory, shard.lists, digits, self._n_windows, index.n), kernel
+                )
+                for _ in range(threads)
+            ]
+            for shard in index.shards
+            if shard.first_start < self._n_windows
+        ]
+
+    @property
+    def arrays(self) -> list[NDArray[np.uint8]]:
+        """The mapped lists of all shards."""
+        return [shard.lists for shard in self._index.shards]
+
+    def closest_windows(
+        self,
+        table: CostTable,
+        top: int,
+        missed: float,
+        *,
+        scan_seconds: float = math.inf,
+        progress: Progress = silent,
+    ) -> Found | None:
+        """The `top` closest windows, or None where a scan of scan_seconds would be cheaper.
+
+        missed is how many of them may be expected to be lacking. Raises KeyboardInterrupt within
+        milliseconds of Ctrl-C, StoreDamaged where a list holds what it cannot. O(lists + windows in
+        them + candidates).
+        """
+        if self._n_windows <= enough(top) or scan_seconds < SECONDS_A_QUESTION:
+            return None
+        # as many as are within the worst match's distance nine times out of ten
+        planned = top + 1.3 * top**0.5
+        distance = table.law.closest(self._n_windows, planned)
+        if distance >= table.law.highest:
+            return None
+        calibration = Calibration(self._index.coder, table, distance)
+        if calibration.theta <= 0:
+            return None
+        of_cells, of_codes = self._index.coder.parts(calibration.slopes)
+        query = ListQuery(of_cells, of_codes, table.padded())
+        passes = _Passes(self._shards, query, table, top, self._n_windows, progress)
+        lost = _AIM * missed / planned
+        for _ in range(_MOST_PASSES):
+            limits = calibration.limits(distance, min(lost, 0.5))
+            if not passes.look(limits, scan_seconds):
+                return None
+            ranking = passes.best.ranking()
+            if len(ranking.starts) < top:
+                planned *= 2
+                distance = table.law.closest(self._n_windows, planned)
+                lost = _AIM * missed / planned
+                continue
+            distance = int(ranking.distances[-1])
+            closer = _expected_before(table, ranking, self._n_windows)
+            lacking = closer * calibration.lost(distance, passes.limits)
+            if lacking <= missed:
+                return passes.found(ranking, min(lacking, float(top)))
+            lost = _AIM * missed / closer
+        return None
+
+
+def _expected_before(table: CostTable, ranking: Ranking, n_windows: int) -> float:
+    """How many random windows come before the worst of a ranking: closer, or as close and earlier.
+
+    So many of the true ranking there are on average, found and lost together.
+    """
+    start, distance = int(ranking.starts[-1]), int(ranking.distances[-1])
+    closer = table.law.expected(distance - 1, n_windows)
+    as_close = table.law.expected(distance, n_windows) - closer
+    return closer + as_close * (start + 1) / n_windows
+
+
+class _Passes:
+    """One question's passes over the lists of all shards, each further than the one before."""
+
+    def __init__(
+        self,
+        shards: list[list[ListSearch]],
+        query: ListQuery,
+        table: CostTable,
+        top: int,
+        n_windows: int,
+        progress: Progress,
+    ) -> None:
+        self.limits = NOWHERE
+        self.best = Best(top, table.law.closest(n_windows, enough(top)))
+        self._lowest = table.law.lowest
+        self._shards = shards
+        self._query = query
+        self._progress = progress
+        self._n_lists = self._n_scanned = self._n_candidates = self._n_passes = 0
+
+    def look(self, limits: Limits, scan_seconds: float) -> bool:
+        """Look as far as `limits`, past where the last pass ended; False: better scan."""
+        limits = Limits(
+            max(limits.cell, self.limits.cell), max(limits.prediction, self.limits.prediction)
+        )
+        probes = [threads[0].find_probes(self._query, limits) for threads in self._shards]
+        n_lists = sum(found.n_lists for found in probes)
+        n_windows = sum(found.n_windows for found in probes)
+        if sum(found.n_damaged for found in probes):
+            raise StoreDamaged("the index has lists outside of its files; next: pilogo check")
+        n_threads = len(self._shards[0])
+        seconds = SECONDS_A_LIST * n_lists + SECONDS_A_WINDOW * n_windows
+        if SECONDS_A_QUESTION + seconds / n_threads > scan_seconds:
+            return False
+        budget = (scan_seconds - SECONDS_A_QUESTION) * n_threads
+        for threads, found in zip(self._shards, probes, strict=True):
+            workers = threads if seconds > _WORTH_THREADS else threads[:1]
+            if not self._search(workers, found, budget - seconds):
+                return False
+        self._n_lists += n_lists
+        self._n_passes += 1
+        self.limits = limits
+        return True
+
+    def found(self, ranking: Ranking, expected_missed: float) -> Found:
+        """The result, with what it took."""
+        return Found(
+            ranking,
+            expected_missed,
+            self._n_lists,
+            self._n_scanned,
+            self._n_candidates,
+            self._n_passes,
+        )
+
+    def _search(self, workers: list[ListSearch], probes: Probes, seconds: float) -> bool:
+        """Search probes, each worker in a thread; False where candidates take more seconds."""
+        slices = _Slices(probes)
+        most = seconds / SECONDS_A_CANDIDATE
+        if len(workers) == 1:
+            self._work(workers[0], probes, slices, most)
+        else:
+            threads = [
+                threading.Thread(
+                    target=self._work, args=(worker, probes, slices, most), daemon=True
+                )
+                for worker in workers
+            ]
+            for thread in threads:
+                thread.start()
+            try:
+                for thread in threads:
+                    thread.join()
+            except BaseException:
+                slices.stop()
+                raise
+        if slices.failed is not None:
+            raise slices.failed
+        self._n_scanned += slices.n_scanned
+        self._n_candidates += slices.n_scored
+        return slices.n_scored <= most
+
+    def _work(self, worker: ListSearch, probes: Probes, slices: "_Slices", most: float) -> None:
+        try:
+            for begin, end in slices:
+                worker.begin(probes, begin, end, self.limits)
+                while not worker.finished:
+                    limit = self.best.limit_from(0)
+                    if limit < self._lowest:
+                        break
+                    rows = worker.run(limit)
+                    if len(rows):
+                        self.best.add(Ranking(rows[:, 0], rows[:, 1]))
+                if worker.counts.n_bad:
+                    raise StoreDamaged(
+                        "the index names windows past its decimals; next: pilogo check"
+                    )
+                if slices.account(worker.counts.n_scanned, worker.counts.n_scored) > most:
+                    slices.stop()
+        except BaseException as error:  # noqa: BLE001 - the asking thread raises it
+            slices.failed = error
+            slices.stop()
+
+
+class _Slices:
+    """Hands out ranges of probes of about _SLICE windows, to any thread, and adds up the work."""
+
+    def __init__(self, probes: Probes) -> None:
+        self.failed: BaseException | None = None
+        self.n_scanned = self.n_scored = 0
+        self._lock = threading.Lock()
+        if probes.n_windows <= _SLICE:
+            bounds = [0, probes.n_lists]
+        else:
+            done = np.cumsum(probes.rows["size"])
+            wanted = np.arange(_SLICE, probes.n_windows, _SLICE)
+            inner = np.unique(np.searchsorted(done, wanted) + 1)
+            bounds = [0, *inner[inner < probes.n_lists].tolist(), probes.n_lists]
+        self._ranges = list(itertools.pairwise(bounds))[::-1]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        while True:
+            with self._lock:
+                if not self._ranges:
+                    return
+                taken = self._ranges.pop()
+            yield taken
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        with self._lock:
+            self._ranges.clear()
+
+    def account(self, n_scanned: int, n_scored: int) -> int:
+        """Add to the work done; candidates scored so far."""
+        with self._lock:
+            self.n_scanned += n_scanned
+            self.n_scored += n_scored
+            return self.n_scored
