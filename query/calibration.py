@@ -33,6 +33,9 @@ _POINTS = 16
 # Points of the integral over the correlation.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _NORMAL = NormalDist()
+# Of what may be lost, the part that is lost at the cells: to look at a window costs a hundredth of
+# scoring one. With 0.5 hard questions take a tenth longer.
+_CELLS_SHARE = 0.3
 # A prediction can be exact (a table that uses few digits): errors are never taken to be smaller
 # than this share of a distance unit.
 _SMALLEST_ERROR = 1e-3
@@ -95,7 +98,7 @@ class Calibration:
         scale = len(above) * self._cell.deviation * self._code.deviation
         self._correlation = min(max(float(errors[0] @ errors[1]) / scale, -0.999), 0.999)
 
-    def limits(self, distance: float, lost: float, share: float = 0.5) -> Limits:
+    def limits(self, distance: float, lost: float, share: float = _CELLS_SHARE) -> Limits:
         """Limits with which the fraction `lost` of the windows up to a distance is lost.
 
         share of it at the cells, the rest at the codes; a little less in all, because some are

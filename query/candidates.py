@@ -25,18 +25,29 @@ from query.lists import NOWHERE, Limits, ListQuery, Lists, ListSearch, Probes
 from query.metrics import CostTable
 from query.ranking import Best, Ranking, enough
 
-# Windows looked at between two looks at Ctrl-C and at the limit found so far.
-_SLICE = 1 << 21
+# Windows looked at between two looks at Ctrl-C and at the limit found so far: a slice. A pass has
+# about so many slices, and every 16th is the sample that shows how many candidates there are.
+_LARGEST_SLICE = 1 << 21
+_SMALLEST_SLICE = 1 << 16
+_SLICES = 64
+_SAMPLE = 16
 # What a search takes, in seconds on one thread, for the choice between index and scan.
-SECONDS_A_LIST = 6e-8
-SECONDS_A_WINDOW = 5e-10
-SECONDS_A_CANDIDATE = 5e-8
+SECONDS_A_LIST = 4e-8
+SECONDS_A_WINDOW = 2e-10
+SECONDS_A_CANDIDATE = 2.8e-8
 SECONDS_A_QUESTION = 1.5e-3
 # Under so many seconds on one thread a second thread is not worth its start.
 _WORTH_THREADS = 5e-4
 _MOST_PASSES = 4
-# A pass aims below what is allowed, so that few questions need another.
+# A pass aims below what is allowed, so that few questions need another; less so once the worst
+# match is known.
 _AIM = 0.85
+_AIM_KNOWN = 0.98
+_MOST_LOST = 0.3
+# Where many windows are to be looked at, a first glance with so many times as much lost finds the
+# worst match, or nearly, for a fraction of the work: then no more is looked at than it takes.
+_MANY_WINDOWS = 5_000_000
+_GLANCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -106,23 +117,27 @@ class IndexSearch:
         of_cells, of_codes = self._index.coder.parts(calibration.slopes)
         query = ListQuery(of_cells, of_codes, table.padded())
         passes = _Passes(self._shards, query, table, top, self._n_windows, progress)
-        lost = _AIM * missed / planned
+        lost = min(_AIM * missed / planned, _MOST_LOST)
+        limits = calibration.limits(distance, lost)
+        if passes.count_windows(limits) > _MANY_WINDOWS:
+            limits = calibration.limits(distance, min(_GLANCE * lost, _MOST_LOST))
         for _ in range(_MOST_PASSES):
-            limits = calibration.limits(distance, min(lost, 0.5))
             if not passes.look(limits, scan_seconds):
                 return None
             ranking = passes.best.ranking()
             if len(ranking.starts) < top:
                 planned *= 2
                 distance = table.law.closest(self._n_windows, planned)
-                lost = _AIM * missed / planned
+                lost = min(_AIM * missed / planned, _MOST_LOST)
+                limits = calibration.limits(distance, lost)
                 continue
             distance = int(ranking.distances[-1])
             closer = _expected_before(table, ranking, self._n_windows)
             lacking = closer * calibration.lost(distance, passes.limits)
             if lacking <= missed:
                 return passes.found(ranking, min(lacking, float(top)))
-            lost = _AIM * missed / closer
+            lost = min(_AIM_KNOWN * missed / closer, _MOST_LOST)
+            limits = calibration.limits(distance, lost)
         return None
 
 
@@ -157,6 +172,11 @@ class _Passes:
         self._progress = progress
         self._n_lists = self._n_scanned = self._n_candidates = self._n_passes = 0
 
+    def count_windows(self, limits: Limits) -> int:
+        """How many windows there are to look at within limits."""
+        found = [threads[0].find_probes(self._query, limits) for threads in self._shards]
+        return sum(probes.n_windows for probes in found)
+
     def look(self, limits: Limits, scan_seconds: float) -> bool:
         """Look as far as `limits`, past where the last pass ended; False: better scan."""
         limits = Limits(
@@ -166,12 +186,14 @@ class _Passes:
         n_lists = sum(found.n_lists for found in probes)
         n_windows = sum(found.n_windows for found in probes)
         if sum(found.n_damaged for found in probes):
-            raise StoreDamaged("the index has lists outside of its files; next: pilogo check")
+            raise StoreDamaged(
+                "the index has lists outside of its files; next: pilogo build --replace"
+            )
         n_threads = len(self._shards[0])
         seconds = SECONDS_A_LIST * n_lists + SECONDS_A_WINDOW * n_windows
-        if SECONDS_A_QUESTION + seconds / n_threads > scan_seconds:
-            return False
         budget = (scan_seconds - SECONDS_A_QUESTION) * n_threads
+        if seconds > budget:
+            return False
         for threads, found in zip(self._shards, probes, strict=True):
             workers = threads if seconds > _WORTH_THREADS else threads[:1]
             if not self._search(workers, found, budget - seconds):
@@ -193,35 +215,52 @@ class _Passes:
         )
 
     def _search(self, workers: list[ListSearch], probes: Probes, seconds: float) -> bool:
-        """Search probes, each worker in a thread; False where candidates take more seconds."""
-        slices = _Slices(probes)
-        most = seconds / SECONDS_A_CANDIDATE
+        """Search probes, each worker in a thread; False where candidates take more seconds.
+
+        How many candidates there are shows a sample of the slices. It is the same whatever the
+        threads, and so is the choice.
+        """
+        ranges = _slices(probes)
+        sample = ranges[_SAMPLE // 2 :: _SAMPLE] if len(ranges) >= _SAMPLE else []
+        rest = [taken for taken in ranges if taken not in set(sample)]
+        if sample:
+            scanned, scored = self._n_scanned, self._n_candidates
+            self._run(workers, probes, sample)
+            share = (self._n_candidates - scored) / max(1, self._n_scanned - scanned)
+            if SECONDS_A_CANDIDATE * share * probes.n_windows > seconds:
+                return False
+        self._run(workers, probes, rest)
+        return True
+
+    def _run(
+        self, workers: list[ListSearch], probes: Probes, ranges: list[tuple[int, int]]
+    ) -> None:
+        """Search ranges of probes; what any thread raises is raised here."""
+        queue = _Queue(ranges)
         if len(workers) == 1:
-            self._work(workers[0], probes, slices, most)
+            self._work(workers[0], probes, queue)
         else:
             threads = [
-                threading.Thread(
-                    target=self._work, args=(worker, probes, slices, most), daemon=True
-                )
-                for worker in workers
+                threading.Thread(target=self._work, args=(worker, probes, queue), daemon=True)
+                for worker in workers[1:]
             ]
             for thread in threads:
                 thread.start()
             try:
+                self._work(workers[0], probes, queue)
                 for thread in threads:
                     thread.join()
             except BaseException:
-                slices.stop()
+                queue.stop()
                 raise
-        if slices.failed is not None:
-            raise slices.failed
-        self._n_scanned += slices.n_scanned
-        self._n_candidates += slices.n_scored
-        return slices.n_scored <= most
+        if queue.failed is not None:
+            raise queue.failed
+        self._n_scanned += queue.n_scanned
+        self._n_candidates += queue.n_scored
 
-    def _work(self, worker: ListSearch, probes: Probes, slices: "_Slices", most: float) -> None:
+    def _work(self, worker: ListSearch, probes: Probes, queue: "_Queue") -> None:
         try:
-            for begin, end in slices:
+            for begin, end in queue:
                 worker.begin(probes, begin, end, self.limits)
                 while not worker.finished:
                     limit = self.best.limit_from(0)
@@ -230,32 +269,36 @@ class _Passes:
                     rows = worker.run(limit)
                     if len(rows):
                         self.best.add(Ranking(rows[:, 0], rows[:, 1]))
-                if worker.counts.n_bad:
+                counts = worker.counts
+                if counts.n_bad:
                     raise StoreDamaged(
-                        "the index names windows past its decimals; next: pilogo check"
+                        "the index names windows past its decimals; next: pilogo build --replace"
                     )
-                if slices.account(worker.counts.n_scanned, worker.counts.n_scored) > most:
-                    slices.stop()
+                queue.account(counts.n_scanned, counts.n_scored)
         except BaseException as error:  # noqa: BLE001 - the asking thread raises it
-            slices.failed = error
-            slices.stop()
+            queue.failed = error
+            queue.stop()
 
 
-class _Slices:
-    """Hands out ranges of probes of about _SLICE windows, to any thread, and adds up the work."""
+def _slices(probes: Probes) -> list[tuple[int, int]]:
+    """Ranges of probes of about equal numbers of windows, _SMALLEST_SLICE of them or more."""
+    size = max(_SMALLEST_SLICE, min(_LARGEST_SLICE, probes.n_windows // _SLICES))
+    if probes.n_windows <= 2 * size:
+        return [(0, probes.n_lists)]
+    done = np.cumsum(probes.rows["size"])
+    inner = np.unique(np.searchsorted(done, np.arange(size, probes.n_windows, size)) + 1)
+    bounds = [0, *inner[inner < probes.n_lists].tolist(), probes.n_lists]
+    return list(itertools.pairwise(bounds))
 
-    def __init__(self, probes: Probes) -> None:
+
+class _Queue:
+    """Hands out ranges of probes to any thread, and adds up the work."""
+
+    def __init__(self, ranges: list[tuple[int, int]]) -> None:
         self.failed: BaseException | None = None
         self.n_scanned = self.n_scored = 0
         self._lock = threading.Lock()
-        if probes.n_windows <= _SLICE:
-            bounds = [0, probes.n_lists]
-        else:
-            done = np.cumsum(probes.rows["size"])
-            wanted = np.arange(_SLICE, probes.n_windows, _SLICE)
-            inner = np.unique(np.searchsorted(done, wanted) + 1)
-            bounds = [0, *inner[inner < probes.n_lists].tolist(), probes.n_lists]
-        self._ranges = list(itertools.pairwise(bounds))[::-1]
+        self._ranges = ranges[::-1]
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         while True:
@@ -270,9 +313,8 @@ class _Slices:
         with self._lock:
             self._ranges.clear()
 
-    def account(self, n_scanned: int, n_scored: int) -> int:
-        """Add to the work done; candidates scored so far."""
+    def account(self, n_scanned: int, n_scored: int) -> None:
+        """Add to the work done."""
         with self._lock:
             self.n_scanned += n_scanned
             self.n_scored += n_scored
-            return self.n_scored

@@ -183,7 +183,7 @@ class ListKernel:
         self.isa = isa
         better = LIST_SETS[: LIST_SETS.index(isa)]
         without = {name for other in better for name in other.features} - {*isa.features}
-        self._code = MachineCode(list_assembly(isa), without)
+        self._code = MachineCode(list_assembly(isa), without, light=True)
         self.find = self._code.routine("find")
         self.search = self._code.routine("search")
 
