@@ -143,15 +143,9 @@ class Calibration:
         return below
 
 
-@np.vectorize
-def _erfc(x: float) -> float:
-    return math.erfc(x)
-
-
 def _tail(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """P(X > score) of a standard normal X."""
-    tail: NDArray[np.float64] = 0.5 * _erfc(scores / math.sqrt(2))
-    return tail
+    return np.array([0.5 * math.erfc(x) for x in (scores / math.sqrt(2)).tolist()])
 
 
 def _both_tails(

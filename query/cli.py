@@ -7,6 +7,7 @@ commands, so that `pilogo --help` does not wait for them. Errors are raised: ent
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -54,6 +55,8 @@ Made = TypeVar("Made")
 
 # What the index of the default store takes, nearly all of it learning.
 _DEFAULT_INDEX_SECONDS = 4
+# Every page is mapped at once where so many logos are asked for, or a stream.
+_MANY_LOGOS = 50
 # A line on standard input longer than this is no bitmap.
 _LONGEST_LINE = 4096
 
@@ -155,6 +158,9 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
     if sheet is not None:
         check_target("--sheet", sheet, logos)
     finder = _open_finder(options)
+    if "-" in logos or len(logos) >= _MANY_LOGOS:
+        # beside the first answers, which need not wait for it
+        threading.Thread(target=finder.bring_in, daemon=True).start()
     failed = False
     answered = 0
     for name, read in _each_logo(logos, picture):

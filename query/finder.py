@@ -181,8 +181,9 @@ class Finder:
         n_windows = count_windows(self.digits)
         expected: dict[int, float] = {}  # many windows share few distances
         matches = []
-        pairs = zip(ranking.starts.tolist(), ranking.distances.tolist(), strict=True)
-        for rank, (start, distance) in enumerate(pairs, 1):
+        sequences = self._sequences(ranking.starts)
+        triples = zip(ranking.starts.tolist(), ranking.distances.tolist(), sequences, strict=True)
+        for rank, (start, distance, sequence) in enumerate(triples, 1):
             if distance not in expected:
                 expected[distance] = table.law.expected(distance, n_windows)
             matches.append(
@@ -191,21 +192,23 @@ class Finder:
                     offset=offset_of(start),
                     distance=table.in_units(distance),
                     expected=expected[distance],
-                    sequence=self._sequence(start),
+                    sequence=sequence,
                 )
             )
         return matches
 
-    def _sequence(self, start: int) -> str:
-        """The 84 digits at a start; StoreDamaged where the file has something else there."""
-        window = self._decimals[start : start + WINDOW]
-        wrong = np.flatnonzero((window - np.uint8(ord("0"))) > 9)
+    def _sequences(self, starts: NDArray[np.int64]) -> list[str]:
+        """The 84 digits at each start; StoreDamaged where the file has something else there."""
+        windows = self._decimals[starts[:, None] + np.arange(WINDOW)]
+        wrong = np.argwhere((windows - np.uint8(ord("0"))) > 9)
         if len(wrong):
+            row, place = wrong[0].tolist()
             raise StoreDamaged(
-                f"{self._store.path}: byte {window[wrong[0]]:#04x} at offset "
-                f"{offset_of(start + int(wrong[0]))} is no digit; next: pilogo digits check"
+                f"{self._store.path}: byte {windows[row, place]:#04x} at offset "
+                f"{offset_of(int(starts[row]) + place)} is no digit; next: pilogo digits check"
             )
-        return window.tobytes().decode("ascii")
+        text = windows.tobytes().decode("ascii")
+        return [text[at : at + WINDOW] for at in range(0, len(text), WINDOW)]
 
     def _distinct(self, top: int, search: Callable[[int], _Outcome]) -> _Outcome:
         """The `top` closest windows none of which overlaps a closer one of them."""
