@@ -19,12 +19,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.answers import draw_windows, theta_where, tilt
-from indexer.blas import ONE_BLAS_THREAD
+from indexer.answers import theta_where, tilt
 from indexer.cells import Coder
 from indexer.window import WINDOW
 from query.lists import Limits
 from query.metrics import CostTable
+from query.simulation import Simulator
 
 DRAWS = 384
 _SEED = 31415926
@@ -51,6 +51,11 @@ def _uniforms() -> NDArray[np.float32]:
     return np.concatenate([half, np.float32(1) - half])
 
 
+def make_simulator(coder: Coder) -> Simulator:
+    """What draws and codes simulated answers for a coder; one thread at a time may use it."""
+    return Simulator(coder, _uniforms())
+
+
 @dataclass(frozen=True)
 class _Line:
     """prediction = at + slope (distance - centre) + a normal error of this deviation."""
@@ -74,21 +79,22 @@ class Calibration:
     """What a coder makes of windows near a distance from a cost table.
 
     distance is where the answer's worst match is expected. theta is the rate at which windows get
-    rarer towards it: their number falls by e every 1/theta.
+    rarer towards it: their number falls by e every 1/theta. of_cells and of_codes are the parts of
+    the table's prediction. simulator is one of make_simulator, for who asks often.
     """
 
-    def __init__(self, coder: Coder, table: CostTable, distance: int) -> None:
+    def __init__(
+        self, coder: Coder, table: CostTable, distance: int, simulator: Simulator | None = None
+    ) -> None:
         costs = table.costs
         self.intercept, self.slopes = coder.projection.slopes(costs)
         self.theta = theta_where(costs, distance)
         self._centre = float(distance)
         p = tilt(costs, self.theta)[3]
-        windows = draw_windows(p, _uniforms())
-        distances = costs[np.arange(WINDOW), windows].sum(axis=1)
-        with ONE_BLAS_THREAD:
-            cells, codes = coder.quantise(coder.projection.project(windows))
-        by_cell, by_both = coder.predictions(cells, codes, self.slopes)
-        above = distances - self._centre
+        self.of_cells, self.of_codes = coder.parts(self.slopes)
+        simulator = simulator or make_simulator(coder)
+        distances, by_cell, by_both = simulator.run(p, costs, self.of_cells, self.of_codes)
+        above = np.asarray(distances - self._centre, dtype=np.float64)
         self._cell = _Line.fit(above, by_cell)
         self._code = _Line.fit(above, by_both)
         errors = [

@@ -20,7 +20,7 @@ from indexer.errors import StoreDamaged
 from indexer.index_files import Index
 from indexer.progress import Progress, silent
 from indexer.window import count_windows
-from query.calibration import Calibration
+from query.calibration import Calibration, make_simulator
 from query.lists import NOWHERE, Limits, ListQuery, Lists, ListSearch, Probes
 from query.metrics import CostTable
 from query.ranking import Best, Ranking, enough
@@ -73,6 +73,7 @@ class IndexSearch:
     ) -> None:
         self._index = index
         self._n_windows = count_windows(len(digits))
+        self._simulator = make_simulator(index.coder)
         self._shards = [
             [
                 ListSearch(
@@ -111,11 +112,10 @@ class IndexSearch:
         distance = table.law.closest(self._n_windows, planned)
         if distance >= table.law.highest:
             return None
-        calibration = Calibration(self._index.coder, table, distance)
+        calibration = Calibration(self._index.coder, table, distance, self._simulator)
         if calibration.theta <= 0:
             return None
-        of_cells, of_codes = self._index.coder.parts(calibration.slopes)
-        query = ListQuery(of_cells, of_codes, table.padded())
+        query = ListQuery(calibration.of_cells, calibration.of_codes, table.padded())
         passes = _Passes(self._shards, query, table, top, self._n_windows, progress)
         lost = min(_AIM * missed / planned, _MOST_LOST)
         limits = calibration.limits(distance, lost)
