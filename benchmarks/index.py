@@ -28,6 +28,7 @@ from indexer.build import build_index
 from indexer.corpus import held_out_logos
 from indexer.digits import choose_store, find_store
 from indexer.index_files import open_index
+from indexer.mapping import bring_in
 from indexer.meter import draw_progress
 from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
@@ -37,11 +38,9 @@ from query.bitmap import read_logo
 from query.candidates import IndexSearch
 from query.finder import Finder
 from query.metrics import cost_table
-from query.report import format_verification
 from query.verify import verify
+from query.verify_report import format_verification, verification_json
 
-# What was asked: missed -> (recall, median ms, 95th percentile ms).
-_ASKED = {0.1: (0.99, 3.0, 40.0), 0.01: (0.999, 5.0, 80.0)}
 _GROWTH = (10**6, 10**7, 10**8)
 
 
@@ -109,7 +108,11 @@ def measure_growth(
             store = made or import_digits(work, source.path, ImportOptions(first=size))
             build_index(store, threads=threads)
         digits = store.open(size)
-        search = IndexSearch(open_index(store), digits, threads)
+        index = open_index(store)
+        search = IndexSearch(index, digits, threads)
+        for shard in index.shards:
+            bring_in(shard.lists)
+        bring_in(digits)
         found = []
         for logo in logos:
             table = cost_table(logo.reshape(HEIGHT, WIDTH), "l1")
@@ -153,9 +156,10 @@ def main(**options: Any) -> None:
     logos = held_out_logos()[: options["logos"]]
     finder = Finder(home, digits=n, threads=threads)
     print_machine(describe())
+    finder.bring_in()
     with draw_progress(True) as report:
         found = verify(finder, logos, progress=report)
-    print(format_verification(found))
+    print(format_verification(found, style="compact"))
     figures: dict[str, Any] = {"machine": describe(), "logos": len(logos), "n": n}
     figures["soundcloud"] = measure_soundcloud(finder)
     print("\nSoundCloud's logo")
@@ -187,7 +191,7 @@ def main(**options: Any) -> None:
         print("exponents:    " + "  ".join(f"{k} n^{v:.2f}" for k, v in exponents.items()))
         figures["exponents"] = exponents
     if options["json_path"]:
-        figures["verify"] = [row.to_document() for row in found.rows]
+        figures["verify"] = json.loads(verification_json(found))
         options["json_path"].write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 

@@ -285,8 +285,8 @@ def open_index(store: DigitStore) -> Index:
     """The index of a store, mapped.
 
     Sizes are compared with the manifests, the coder and the directories of lists with their
-    hashes, every list with the size of its file: what the lists hold is proven by `pilogo check
-    --deep` only. Raises StoreMissing where there is none, StoreDamaged where something is doubtful.
+    hashes; what the lists hold is not read. Raises StoreMissing where there is none, StoreDamaged
+    where something is doubtful.
     Cost: 24 bytes a list are read.
     """
     folder = store.folder / INDEX_NAME

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from indexer.errors import StoreDamaged
 from indexer.index_files import Index
-from indexer.progress import Progress, silent
 from indexer.window import count_windows
 from query.calibration import Calibration, make_simulator
 from query.lists import NOWHERE, Limits, ListQuery, Lists, ListSearch, Probes
@@ -44,10 +43,13 @@ _MOST_PASSES = 4
 _AIM = 0.85
 _AIM_KNOWN = 0.98
 _MOST_LOST = 0.3
-# Where many windows are to be looked at, a first glance with so many times as much lost finds the
-# worst match, or nearly, for a fraction of the work: then no more is looked at than it takes.
+# The normal law of errors is trusted this far out; who allows less wants a scan.
+_LEAST_MISSED = 1e-9
+# Where many windows are to be looked at, a first glance that loses this much of the answer shows
+# where its worst match is, or nearly, for a tenth of the work: then no more is looked at than that
+# takes.
 _MANY_WINDOWS = 5_000_000
-_GLANCE = 20.0
+_GLANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,12 @@ class IndexSearch:
         self._index = index
         self._n_windows = count_windows(len(digits))
         self._simulator = make_simulator(index.coder)
+        self._lock = threading.Lock()
+        n_stored = count_windows(index.n)
         self._shards = [
             [
                 ListSearch(
-                    Lists(shard.directory, shard.lists, digits, self._n_windows, index.n), kernel
+                    Lists(shard.directory, shard.lists, digits, self._n_windows, n_stored), kernel
                 )
                 for _ in range(threads)
             ]
@@ -97,16 +101,20 @@ class IndexSearch:
         missed: float,
         *,
         scan_seconds: float = math.inf,
-        progress: Progress = silent,
     ) -> Found | None:
         """The `top` closest windows, or None where a scan of scan_seconds would be cheaper.
 
         missed is how many of them may be expected to be lacking. Raises KeyboardInterrupt within
         milliseconds of Ctrl-C, StoreDamaged where a list holds what it cannot. O(lists + windows in
-        them + candidates).
+        them + candidates). Questions of several threads are answered one after the other.
         """
-        if self._n_windows <= enough(top) or scan_seconds < SECONDS_A_QUESTION:
+        hopeless = missed < _LEAST_MISSED or self._n_windows <= enough(top)
+        if hopeless or scan_seconds < SECONDS_A_QUESTION:
             return None
+        with self._lock:
+            return self._ask(table, top, missed, scan_seconds)
+
+    def _ask(self, table: CostTable, top: int, missed: float, scan_seconds: float) -> Found | None:
         # as many as are within the worst match's distance nine times out of ten
         planned = top + 1.3 * top**0.5
         distance = table.law.closest(self._n_windows, planned)
@@ -116,11 +124,11 @@ class IndexSearch:
         if calibration.theta <= 0:
             return None
         query = ListQuery(calibration.of_cells, calibration.of_codes, table.padded())
-        passes = _Passes(self._shards, query, table, top, self._n_windows, progress)
+        passes = _Passes(self._shards, query, table, top, self._n_windows)
         lost = min(_AIM * missed / planned, _MOST_LOST)
         limits = calibration.limits(distance, lost)
         if passes.count_windows(limits) > _MANY_WINDOWS:
-            limits = calibration.limits(distance, min(_GLANCE * lost, _MOST_LOST))
+            limits = calibration.limits(distance, max(_GLANCE, lost))
         for _ in range(_MOST_PASSES):
             if not passes.look(limits, scan_seconds):
                 return None
@@ -162,14 +170,12 @@ class _Passes:
         table: CostTable,
         top: int,
         n_windows: int,
-        progress: Progress,
     ) -> None:
         self.limits = NOWHERE
         self.best = Best(top, table.law.closest(n_windows, enough(top)))
         self._lowest = table.law.lowest
         self._shards = shards
         self._query = query
-        self._progress = progress
         self._n_lists = self._n_scanned = self._n_candidates = self._n_passes = 0
 
     def count_windows(self, limits: Limits) -> int:

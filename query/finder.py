@@ -1,6 +1,7 @@
 """The library's front door: open a store once, ask it often."""
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,16 +72,22 @@ class Finder:
         self._threads = threads or usable_threads()
         self._kernel_name = kernel
         self._has_index = has_index(self._store)
+        self._opening = threading.Lock()
+        self._opened: IndexSearch | None = None
 
     @cached_property
     def _kernel(self) -> Kernel:
         """Compiled when the first scan needs it."""
         return load_kernel(self._kernel_name)
 
-    @cached_property
+    @property
     def _index(self) -> IndexSearch:
-        """The store's index, opened when it is first asked."""
-        return IndexSearch(open_index(self._store), self._decimals, self._threads)
+        """The store's index, opened when it is first asked, by whichever thread asks."""
+        with self._opening:
+            if self._opened is None:
+                index = open_index(self._store)
+                self._opened = IndexSearch(index, self._decimals, self._threads)
+            return self._opened
 
     def bring_in(self) -> None:
         """Map decimals and index as a whole, where many questions follow: 2 s for 10⁹ decimals.
@@ -124,7 +131,7 @@ class Finder:
         began = time.perf_counter()
 
         def search(count: int) -> _Outcome:
-            found = None if exact else self._ask_index(table, count, missed, progress)
+            found = None if exact else self._ask_index(table, count, missed)
             return found or self._scan(table, count, progress)
 
         outcome = self._distinct(top, search) if distinct else search(top)
@@ -145,9 +152,7 @@ class Finder:
             candidates=outcome.candidates,
         )
 
-    def _ask_index(
-        self, table: CostTable, count: int, missed: float, progress: Progress
-    ) -> _Outcome | None:
+    def _ask_index(self, table: CostTable, count: int, missed: float) -> _Outcome | None:
         """The answer from the index; None where there is none, or a scan is cheaper."""
         if not self._has_index:
             return None
@@ -157,7 +162,6 @@ class Finder:
             count,
             missed,
             scan_seconds=expected_seconds(n_windows, self._threads, self._kernel_name),
-            progress=progress,
         )
         if found is None:
             return None

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import ClaimFailed, UsageError
-from indexer.home import pilogo_command
+from indexer.home import pilogo_command, short_count
 from indexer.progress import Progress, Step, silent
 from indexer.window import HEIGHT, WIDTH
 
@@ -253,9 +253,10 @@ class Verification:
         named = "; ".join(f"{claim}, {said}" for claim, said in failures[:_MOST_NAMED])
         more = "; …" if len(failures) > _MOST_NAMED else ""
         fail = "fails" if len(failures) == 1 else "fail"
+        rebuild = f"build --digits {short_count(self.digits)} --replace"
         raise ClaimFailed(
             f"{len(failures)} of {n_claims} claims {fail}: {named}{more}; "
-            f"next: {pilogo_command('check --deep', self.constant, home)}"
+            f"next: {pilogo_command(rebuild, self.constant, home)}"
         )
 
 

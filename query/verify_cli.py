@@ -75,6 +75,7 @@ def verify(**options: Any) -> None:
     _require_index(home, n, constant)
     pictures = _pictures(options["logos"])
     finder = Finder(home, digits=n, constant=constant, threads=options["threads"])
+    finder.bring_in()
     with draw_progress(options["progress"]) as report:
         found = run(finder, pictures, options["metrics"], options["missed"], options["top"], report)
     _print(found, options["format_"])

@@ -1,10 +1,13 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from indexer.build import build_index
 from indexer.compute import compute_digits
+from indexer.digits import choose_store
 from indexer.packaged import data_file
 
 N = 10**7
@@ -25,6 +28,15 @@ def home(tmp_path_factory) -> Path:
     """A home with the default store, 10^7 real decimals of pi (about 5 s)."""
     folder = tmp_path_factory.mktemp("home")
     compute_digits(folder, N)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def indexed_home(home, tmp_path_factory) -> Path:
+    """A home with the default store and its index (about 5 s); not to be changed."""
+    folder = tmp_path_factory.mktemp("indexed")
+    shutil.copytree(home / f"pi-{N}", folder / f"pi-{N}")
+    build_index(choose_store(folder, N))
     return folder
 
 

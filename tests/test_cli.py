@@ -262,14 +262,21 @@ def test_errors_are_one_line_with_the_right_code(home, arguments, code, message)
 
 
 def test_first_use_computes_the_default_and_says_so(tmp_path, contest):
-    result = pilogo("find", LOGO, "--format", "json", home=tmp_path / "new home π")
+    new = tmp_path / "new home π"
+    result = pilogo("find", LOGO, "--format", "json", home=new)
     assert result.returncode == 0
-    assert "first use: computing 10,000,000 decimals of pi" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "first use: making 10,000,000 decimals of pi and their index" in result.stderr
     first = json.loads(result.stdout)["matches"][0]
     assert first["offset"] == contest["top_ten_first_1e7_digits"]["l1"][0]["offset"]
-    again = pilogo("find", LOGO, "--format", "json", home=tmp_path / "new home π")
+    index = new / "pi-10000000" / "index"
+    made = {path: path.stat().st_mtime_ns for path in index.rglob("*") if path.is_file()}
+    assert {path.name for path in made} >= {"manifest.json", "coder.npz", "lists.bin"}
+    assert not (new / "pi-10000000" / "index.wip").exists()
+    again = pilogo("find", LOGO, "--format", "json", home=new)
     assert again.stderr == ""
     assert json.loads(again.stdout)["matches"] == json.loads(result.stdout)["matches"]
+    assert made == {path: path.stat().st_mtime_ns for path in index.rglob("*") if path.is_file()}
 
 
 def test_two_first_uses_at_once_both_answer(tmp_path):

@@ -15,10 +15,8 @@ import pytest
 from PIL import Image
 
 import query.finder
-from indexer.build import build_index
 from indexer.compute import compute_digits
 from indexer.corpus import held_out_logos
-from indexer.digits import choose_store
 from query.entry import _run
 from query.metrics import METRICS
 from query.options import METRICS as OFFERED_METRICS
@@ -27,15 +25,6 @@ from query.options import MOST_MATCHES
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-c", "from query.entry import main; main()"]
 N = 10**7
-
-
-@pytest.fixture(scope="module")
-def indexed_home(home, tmp_path_factory) -> Path:
-    """A home with the default store and its index (about 5 s)."""
-    folder = tmp_path_factory.mktemp("indexed")
-    shutil.copytree(home / f"pi-{N}", folder / f"pi-{N}")
-    build_index(choose_store(folder, N))
-    return folder
 
 
 @pytest.fixture
@@ -97,7 +86,7 @@ def test_an_index_that_loses_a_share_of_its_matches_fails(indexed_home, monkeypa
     assert len(err.splitlines()) == 1
     assert err.startswith("pilogo: 2 of 3 claims fail: calibration, l2 at 0.1: expected ")
     assert "; recall, l2 at 0.1: allowed 2 missed in 20 answers and saw " in err
-    assert f"next: pilogo check --deep --home {indexed_home}" in err
+    assert f"next: pilogo build --digits 1e7 --replace --home {indexed_home}" in err
 
 
 @pytest.mark.usefixtures("slow_scans")
