@@ -107,11 +107,11 @@ def _merge_batch(
         total = int(counts.sum())
         place = np.arange(total) - np.repeat(np.cumsum(counts) - counts - before, counts)
         at = np.repeat(base, counts) + CODE_WORDS * place
-        codes = part.codes[begin : begin + total]
+        places, codes = part.read(begin, total)
         for word in range(CODE_WORDS):
             merged[at + word] = codes[:, word]
         at = np.repeat(base + CODE_WORDS * room, counts) + _ID_WORDS * place
-        starts = part.places[begin : begin + total].astype("<i8") + part.first
+        starts = places.astype("<i8") + part.first
         ids = starts.view("<u2").reshape(-1, _ID_WORDS)
         # the highest word is 0: decimals are fewer than 2^48
         for word in range(_ID_WORDS - 1):

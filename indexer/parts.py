@@ -96,22 +96,27 @@ def make_part(
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A part's file, mapped: counts uint32[n_cells], places uint32[m], codes uint16[m, 3]."""
+    """A part's file: counts uint32[n_cells] in memory, places and codes read piece by piece.
+
+    Not mapped: pages of a map would count as this process's memory, and there are 10 GB of them.
+    """
 
     first: int
+    n_windows: int
     counts: NDArray[np.uint32]
-    places: NDArray[np.uint32]
-    codes: NDArray[np.uint16]
+    path: Path
+
+    def read(self, begin: int, count: int) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
+        """(places uint32[count], codes uint16[count, 3]) of windows [begin, begin + count)."""
+        at = self.counts.nbytes + 4 * begin
+        places = np.fromfile(self.path, dtype=np.uint32, count=count, offset=at)
+        at = self.counts.nbytes + 4 * self.n_windows + CODE_BYTES * begin
+        codes = np.fromfile(self.path, dtype=np.uint16, count=count * CODE_WORDS, offset=at)
+        return places, codes.reshape(count, CODE_WORDS)
 
 
 def open_part(part: PartRange, folder: Path, coder: Coder) -> Part:
-    """The arrays of a part that is whole."""
-    mapped = np.asarray(np.memmap(part.path(folder), dtype=np.uint8, mode="r"))
-    ends = np.cumsum([4 * coder.n_cells, 4 * part.n_windows])
-    counts, places, codes = np.split(mapped, ends)
-    return Part(
-        part.first,
-        counts.view(np.uint32),
-        places.view(np.uint32),
-        codes.view(np.uint16).reshape(-1, CODE_WORDS),
-    )
+    """A part that is whole."""
+    path = part.path(folder)
+    counts = np.fromfile(path, dtype=np.uint32, count=coder.n_cells)
+    return Part(part.first, part.n_windows, counts, path)

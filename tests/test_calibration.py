@@ -9,7 +9,7 @@ from indexer.answers import draw_windows, tilt
 from indexer.corpus import held_out_logos
 from indexer.learning import learn_coder
 from indexer.window import WINDOW
-from query.calibration import Calibration, _both_tails
+from query.calibration import Calibration, _both_tails, _uniforms
 from query.lists import Limits
 from query.metrics import CostTable, cost_table
 
@@ -169,6 +169,7 @@ def test_the_same_question_gets_the_same_numbers(coder, metric):
     first = Calibration(coder, table, distance)
     limits = first.limits(distance, 0.01)
     Calibration(coder, tables("l2")[1], 300).limits(290, 0.1)  # another one between
+    _uniforms.cache_clear()  # as in another process
     again = Calibration(coder, CostTable("again", table.costs.copy()), distance)
     assert again.limits(distance, 0.01) == limits
     assert again.lost(distance, limits) == first.lost(distance, limits)

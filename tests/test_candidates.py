@@ -249,7 +249,7 @@ def test_fewer_digits_than_are_indexed(index, three_shards, store, n):
         assert found.ranking.starts.max() <= n - WINDOW
         other = three.closest_windows(table, 10, FEW)
         assert rows(other.ranking) == rows(found.ranking)
-        assert other.n_windows <= found.n_windows  # shards past the digits are left alone
+        assert other.n_windows < 0.7 * found.n_windows  # shards past the digits are left alone
 
 
 @pytest.mark.parametrize("n", [84, 85, 120])
