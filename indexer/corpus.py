@@ -39,16 +39,27 @@ def training_logos() -> NDArray[np.uint8]:
 
 
 @cache
-def held_out_logos() -> NDArray[np.uint8]:
-    """Logos that nothing was learned from, nor from a near copy: uint8[k, 84], in a mixed order."""
-    learned = training_logos().astype(np.int16)
-    kept = [
-        logo
-        for logo in _logos()[_held_out()]
-        if np.abs(learned - logo).sum(axis=1).min() > _TOO_NEAR
-    ]
+def all_held_out_logos() -> NDArray[np.uint8]:
+    """Logos that nothing was learned from: uint8[k, 84], in a mixed order."""
+    kept = list(_logos()[_held_out()])
     kept.sort(key=lambda logo: zlib.crc32(logo.tobytes()[::-1]))
     return np.array(kept)
+
+
+@cache
+def held_out_logos() -> NDArray[np.uint8]:
+    """Logos that nothing was learned from, nor from a near copy: uint8[k, 84], in that order.
+
+    Harder than the others: what has no like is rarely simple.
+    """
+    learned = training_logos().astype(np.int16)
+    return np.array(
+        [
+            logo
+            for logo in all_held_out_logos()
+            if np.abs(learned - logo).sum(axis=1).min() > _TOO_NEAR
+        ]
+    )
 
 
 def smooth_pictures(count: int, seed: int) -> NDArray[np.uint8]:

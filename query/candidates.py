@@ -258,6 +258,8 @@ class _Passes:
                     thread.join()
             except BaseException:
                 queue.stop()
+                for thread in threads:  # a slice is soon over; then others may ask
+                    thread.join()
                 raise
         if queue.failed is not None:
             raise queue.failed
