@@ -23,6 +23,11 @@ bench:
     python benchmarks/kernels.py
     python benchmarks/startup.py
 
+# measure the index (needs the index of 10^9 decimals)
+bench-index:
+    python benchmarks/index.py --growth
+    python benchmarks/geometry.py
+
 # the contest's lists at 10^9 decimals
 contest:
     python benchmarks/contest.py
