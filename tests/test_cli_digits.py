@@ -269,7 +269,7 @@ def test_counts_that_are_none(text):
      (17_621 * 3600, "2.0 years"), (86_400 * 300, "300 days")],
 )  # fmt: skip
 def test_durations(seconds, words):
-    assert cli._duration(seconds) == words
+    assert cli.duration(seconds) == words
 
 
 def test_the_memory_announced_is_the_memory_missing(tmp_path):
