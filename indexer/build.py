@@ -32,9 +32,11 @@ from indexer.index_files import (
     FAISS_NAME,
     INDEX_NAME,
     LISTS_NAME,
+    LOCK_NAME,
     MANIFEST_NAME,
     OLD_NAME,
     VERSION,
+    WORK_DOCUMENT,
     WORK_NAME,
     FileRecord,
     Index,
@@ -69,8 +71,6 @@ Say = Callable[[str], None]
 
 # A place in a part is 32 bits; a shard is cut so that plans, merges and repairs stay of one size.
 LARGEST_SHARD = 1 << 32
-_WORK_DOCUMENT = "work.json"
-_LOCK_NAME = "index.lock"
 _LOCK_SECONDS = 0.5
 # Interpreter and libraries; k-means on its sample.
 _BASE_MEMORY = 350_000_000
@@ -250,7 +250,7 @@ class _Builder:
 
     def _prepare(self) -> None:
         """A work folder for this very build: an earlier run's, or an empty one."""
-        document = self._work / _WORK_DOCUMENT
+        document = self._work / WORK_DOCUMENT
         purpose = json.loads(json.dumps(self._purpose()))
         try:
             same = json.loads(document.read_bytes()) == purpose
@@ -382,7 +382,7 @@ def _tree_bytes(folder: Path) -> int:
 @contextlib.contextmanager
 def _locked(store: DigitStore) -> Iterator[None]:
     """The lock of whoever builds this store's index; it dies with its process."""
-    lock = FileLock(store.folder / _LOCK_NAME)
+    lock = FileLock(store.folder / LOCK_NAME)
     try:
         lock.acquire(timeout=_LOCK_SECONDS)
     except Timeout:
@@ -401,7 +401,7 @@ def _restore(folder: Path) -> None:
     if old.exists() and not final.exists():
         old.rename(final)
     remove_tree(old)
-    (final / _WORK_DOCUMENT).unlink(missing_ok=True)
+    (final / WORK_DOCUMENT).unlink(missing_ok=True)
 
 
 def _publish(folder: Path) -> None:
@@ -410,6 +410,6 @@ def _publish(folder: Path) -> None:
     if final.exists():
         final.rename(old)
     work.rename(final)
-    (final / _WORK_DOCUMENT).unlink()
+    (final / WORK_DOCUMENT).unlink()
     sync_folder(folder)
     remove_tree(old)

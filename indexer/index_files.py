@@ -36,6 +36,7 @@ from indexer.digits import DigitStore
 from indexer.documents import Fields, read_document, seal, write_document
 from indexer.errors import StoreDamaged, StoreMissing, reason
 from indexer.home import build_command
+from indexer.manifest import read_manifest
 from indexer.mapping import map_bytes
 from indexer.projection import DIRECTIONS, Projection
 from indexer.window import WINDOW, count_windows
@@ -43,6 +44,8 @@ from indexer.window import WINDOW, count_windows
 INDEX_NAME = "index"
 WORK_NAME = "index.wip"
 OLD_NAME = "index.old"
+LOCK_NAME = "index.lock"
+WORK_DOCUMENT = "work.json"
 MANIFEST_NAME = "manifest.json"
 CODER_NAME = "coder.npz"
 FAISS_NAME = "index.faiss"
@@ -344,6 +347,25 @@ def write_index_manifest(folder: Path, manifest: IndexManifest) -> None:
     write_document(folder / MANIFEST_NAME, seal(manifest.to_document()))
 
 
+def hand_over_index(old: Path, new: Path) -> None:
+    """Take the index of a store that is being replaced into the new store, or remove it.
+
+    It is kept where it is of the very decimals of the new store, which has none yet: a store is
+    often made again because its decimals were damaged. What is half built is removed.
+    """
+    if (old / INDEX_NAME).is_dir() and not (new / INDEX_NAME).exists():
+        try:
+            manifest = read_index_manifest(old / INDEX_NAME, "")
+            same = manifest.decimals_sha256 == read_manifest(new).summary.sha256
+        except StoreDamaged:
+            same = False
+        if same:
+            (old / INDEX_NAME).rename(new / INDEX_NAME)
+    for name in (INDEX_NAME, WORK_NAME, OLD_NAME):
+        remove_tree(old / name)
+    (old / LOCK_NAME).unlink(missing_ok=True)
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a folder of index files of ours; anything else in it is left, and the folder too."""
     if not folder.is_dir() or folder.is_symlink():
@@ -364,5 +386,5 @@ def _is_ours(name: str) -> bool:
         CODER_NAME,
         FAISS_NAME,
         LISTS_NAME,
-        "work.json",
+        WORK_DOCUMENT,
     } or (stem.startswith("part-") and name.endswith((".bin", ".tmp")))

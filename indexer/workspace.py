@@ -18,6 +18,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from indexer.errors import PilogoError, ResourceError, StoreBusy, StoreError, reason
+from indexer.index_files import hand_over_index
 from indexer.manifest import DECIMALS_NAME, MANIFEST_NAME, Manifest, write_manifest
 
 _HOLDER_NAME = "holder.json"
@@ -67,6 +68,13 @@ def _clear(folder: Path) -> None:
     for name in _OURS:
         (folder / name).unlink(missing_ok=True)
     folder.rmdir()
+
+
+def _retire(old: Path, new: Path) -> None:
+    """Remove a store that was replaced; its index goes to the new one if it is of its decimals."""
+    if old.exists():
+        hand_over_index(old, new)
+        _clear(old)
 
 
 class Workspace:
@@ -132,7 +140,7 @@ class Workspace:
         old, final = self._home / f"{name}.old", self._home / name
         if old.exists() and not final.exists():
             old.rename(final)
-        _clear(old)
+        _retire(old, final)
 
     def publish(self, manifest: Manifest, *, replace: bool) -> Path:
         """Give the work its name; StoreBusy where the name is taken, unless told to replace.
@@ -153,5 +161,5 @@ class Workspace:
             final.rename(old)
         self.folder.rename(final)
         sync_folder(self._home)
-        _clear(old)
+        _retire(old, final)
         return final

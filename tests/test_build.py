@@ -12,6 +12,7 @@ from indexer import parts
 from indexer.build import build_index, plan_build
 from indexer.compute import compute_digits
 from indexer.digits import find_store
+from indexer.documents import seal, write_document
 from indexer.errors import ResourceError, StoreBusy, StoreDamaged, StoreMissing
 from indexer.faiss_files import FaissIndex
 from indexer.index_files import has_index, is_half_built, open_index
@@ -197,6 +198,36 @@ def test_an_index_that_is_there_is_kept_unless_replaced(store):
     build_index(store, replace=True)
     assert (store.folder / "index").stat().st_ino != before
     assert not (store.folder / "index.old").exists()
+
+
+def test_decimals_made_again_keep_the_index_that_is_of_them(store):
+    before = digest(store.folder / "index")
+    (store.folder / "index.wip").mkdir()
+    (store.folder / "decimals.txt").write_bytes(b"3")
+    again = compute_digits(store.folder.parent, N, replace=True)
+    assert digest(again.folder / "index") == before
+    assert open_index(again).n == N
+    assert {path.name for path in store.folder.parent.iterdir()} == {f"pi-{N}", f"pi-{N}.lock"}
+    assert not (again.folder / "index.wip").exists()
+
+
+def test_an_index_of_other_decimals_goes_with_them(store):
+    manifest = store.folder / "index" / "manifest.json"
+    document = json.loads(manifest.read_text())
+    del document["seal"]
+    write_document(manifest, seal({**document, "decimals_sha256": "0" * 64}))
+    again = compute_digits(store.folder.parent, N, replace=True)
+    assert not has_index(again)
+
+
+def test_a_replacement_killed_before_its_end_is_finished(store):
+    """The new store has its name; the old one is still there with its index."""
+    home = store.folder.parent
+    shutil.copytree(store.folder, home / f"pi-{N}.old")
+    shutil.rmtree(store.folder / "index")
+    compute_digits(home, N, replace=True)
+    assert {path.name for path in home.iterdir()} == {f"pi-{N}", f"pi-{N}.lock"}
+    open_index(store)
 
 
 def test_two_builders_at_once_are_not_let_in(bare):
