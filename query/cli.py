@@ -4,6 +4,7 @@ Data goes to standard output, everything else to standard error. Heavy imports a
 commands, so that `pilogo --help` does not wait for them. Errors are raised: entry.py reports them.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -18,7 +19,7 @@ import click
 
 from indexer.build_cli import build
 from indexer.cli import digits
-from indexer.errors import LogoError, StoreBusy
+from indexer.errors import LogoError, PilogoError, StoreBusy
 from indexer.meter import draw_progress
 from indexer.options import (
     Count,
@@ -158,9 +159,9 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
     if sheet is not None:
         check_target("--sheet", sheet, logos)
     finder = _open_finder(options)
-    if "-" in logos or len(logos) >= _MANY_LOGOS:
+    if not options["exact"] and ("-" in logos or len(logos) >= _MANY_LOGOS):
         # beside the first answers, which need not wait for it
-        threading.Thread(target=finder.bring_in, daemon=True).start()
+        threading.Thread(target=_bring_in, args=(finder,), daemon=True).start()
     failed = False
     answered = 0
     for name, read in _each_logo(logos, picture):
@@ -198,6 +199,11 @@ def _open_finder(options: dict[str, Any]) -> "Finder":
         with draw_progress(options["progress"]) as report:
             _make_default(home, constant, options["threads"], report)
     return Finder(home, digits=n, constant=constant, threads=options["threads"])
+
+
+def _bring_in(finder: "Finder") -> None:
+    with contextlib.suppress(PilogoError):  # the first question fails in the same way, and says so
+        finder.bring_in()
 
 
 def _make_default(home: Path, constant: str, threads: int, report: Progress) -> None:

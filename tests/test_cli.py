@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,6 +39,22 @@ def pilogo(*arguments, home, stdin="", **more):
         env=environment(home, **more),
         timeout=120,
     )
+
+
+def test_a_damaged_index_is_one_line_for_a_stream_too_and_exact_does_without(
+    indexed_home, tmp_path
+):
+    home = tmp_path / "home"
+    shutil.copytree(indexed_home, home)
+    with (next(home.glob("pi-*")) / "index" / "coder.npz").open("ab") as file:
+        file.write(b"x")
+    result = pilogo("find", "-", home=home, stdin="7" * 84 + "\n")
+    assert result.returncode == 4
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "coder.npz has" in result.stderr
+    assert "next: pilogo build --digits 1e7 --replace" in result.stderr
+    assert pilogo("find", "-", "--exact", home=home, stdin="7" * 84 + "\n").returncode == 0
 
 
 def commands(group=cli, path=()):
