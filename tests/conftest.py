@@ -13,6 +13,10 @@ from indexer.packaged import data_file
 N = 10**7
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="faults in their full volumes (an hour)")
+
+
 @pytest.fixture(scope="session")
 def contest() -> dict:
     return json.loads(data_file("contest.json").read_text())
