@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from program import SMALL, Tally
 
 from indexer.build import build_index
 from indexer.compute import compute_digits
+from program import SMALL, Tally
 
 # What each fault is, by its number; the volume of the full run.
 FAULTS = {
