@@ -1,172 +1,73 @@
-"""Building the index of a store: what it will take, the work in parts, the rename at the end.
+"""Building the index of a store: the work in parts, the rename at the end.
 
 learn the coder → code and sort part after part → merge the parts into lists → index.faiss →
 manifests → index.wip becomes index. What a killed run has finished, the next one takes up: the
-coder, each part, each shard. Everything is a function of decimals, corpus and seed.
+coder, each part, each shard; of an index that is damaged, the shards that are sound. Everything is
+a function of decimals, corpus and seed.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-from indexer import parts
 from indexer.blas import ONE_BLAS_THREAD
-from indexer.cells import GROUPS, Coder
+from indexer.build_plan import SMALLEST_PART, BuildPlan, plan_build
+from indexer.cells import Coder
+from indexer.check import check_index_files
+from indexer.checksums import FileRecord
 from indexer.coding import WindowCoder
 from indexer.digits import DigitStore
-from indexer.documents import write_document
-from indexer.errors import ClaimFailed, StoreBusy, StoreDamaged
-from indexer.faiss_files import write_index_file
+from indexer.durable import sync_folder, translated_os_errors, write_file
+from indexer.errors import StoreDamaged, StoreForeign
+from indexer.faiss_files import FAISS_VERSION, index_file_bytes
+from indexer.home import build_command
 from indexer.index_files import (
-    CODER_NAME,
-    FAISS_NAME,
-    INDEX_NAME,
-    LISTS_NAME,
-    LOCK_NAME,
-    MANIFEST_NAME,
-    OLD_NAME,
-    VERSION,
-    WORK_DOCUMENT,
-    WORK_NAME,
-    FileRecord,
     Index,
-    IndexManifest,
-    ShardManifest,
     coder_bytes,
     open_index,
+    prove_shard_manifest,
     read_coder,
-    read_shard_manifest,
+    read_manifest_of,
+    read_proven,
+)
+from indexer.index_folders import (
+    INDEX_NAME,
+    WORK_DOCUMENT,
+    WORK_NAME,
+    publish_index,
     remove_tree,
-    sha256_of,
+    require_ours,
+    restore_index,
+)
+from indexer.index_manifest import (
+    CODER_NAME,
+    FAISS_NAME,
+    LISTS_NAME,
+    MANIFEST_NAME,
+    VERSION,
+    IndexManifest,
+    ShardManifest,
     shard_name,
     write_index_manifest,
     write_shard_manifest,
 )
-from indexer.learning import SEED, cell_bits, learn_coder, stand_in
-from indexer.merge import ENTRY_BYTES, MEMORY_A_BATCH, list_directory, write_lists
+from indexer.learning import SEED, learn_coder
+from indexer.locks import locked
+from indexer.merge import list_directory, write_lists
 from indexer.parts import PartRange, is_whole, make_part, open_part, split
-from indexer.progress import Progress, Step, silent
-from indexer.resources import (
-    available_memory,
-    duration,
-    gigabytes,
-    require_disk,
-    require_memory,
-    usable_threads,
-)
-from indexer.window import count_windows
-from indexer.workspace import sync_folder, translated_os_errors
+from indexer.progress import Progress, Tally, silent
+from indexer.resources import require_disk, require_memory, usable_threads
 
 Say = Callable[[str], None]
 
 # A place in a part is 32 bits; a shard is cut so that plans, merges and repairs stay of one size.
 LARGEST_SHARD = 1 << 32
-_LOCK_SECONDS = 0.5
-# Interpreter and libraries; k-means on its sample.
-_BASE_MEMORY = 350_000_000
-_SMALLEST_PART = 1 << 18
-# Seconds a window on one thread of the machine of ARCHITECTURE.md, beside coding.
-_SORT_SECONDS = 3.0e-8
-_MERGE_SECONDS = 4.0e-8
-_BYTES_A_SECOND = 400e6
-
-
-@dataclass(frozen=True)
-class BuildPlan:
-    """What a build will take. disk_bytes is the peak; index_bytes is what stays of it."""
-
-    n_windows: int
-    n_lists: int
-    threads: int
-    part_windows: int
-    seconds: float
-    memory_bytes: int
-    disk_bytes: int
-    index_bytes: int
-
-
-def plan_build(n: int, threads: int | None = None, rate: float | None = None) -> BuildPlan:
-    """What the index of n decimals will take, before anything is started.
-
-    rate is windows coded a second on one thread, as measured (`measure_rate`), or an assumption.
-    Parts are as large as memory allows: half of what is available is left alone.
-    """
-    threads = threads or usable_threads()
-    n_windows = count_windows(n)
-    n_lists = 1 << GROUPS * cell_bits(n_windows)
-    room = max(available_memory() // 2 - _BASE_MEMORY, 0)
-    fitting = room // (threads * parts.MEMORY_A_WINDOW)
-    part_windows = min(parts.LARGEST_PART, n_windows, max(fitting, _SMALLEST_PART))
-    n_parts = -(-n_windows // part_windows)
-    coding = part_windows * parts.MEMORY_A_WINDOW + 4 * n_lists
-    merging = MEMORY_A_BATCH
-    tables = 24 * n_lists * 4
-    index_bytes = ENTRY_BYTES * n_windows + n_lists * (24 + ENTRY_BYTES // 2) + 1_000_000
-    work_bytes = parts.DISK_A_WINDOW * n_windows + 4 * n_lists * n_parts
-    a_window = (1 / (rate or 5e6) + _SORT_SECONDS + _MERGE_SECONDS) / threads
-    return BuildPlan(
-        n_windows=n_windows,
-        n_lists=n_lists,
-        threads=threads,
-        part_windows=part_windows,
-        seconds=6 + n_windows * a_window + (index_bytes + work_bytes) / _BYTES_A_SECOND,
-        memory_bytes=_BASE_MEMORY + max(threads * coding, threads * merging + tables),
-        disk_bytes=index_bytes + work_bytes,
-        index_bytes=index_bytes,
-    )
-
-
-def describe_plan(plan: BuildPlan, n: int, constant: str) -> str:
-    """A plan in one sentence."""
-    return (
-        f"the index of {n:,} decimals of {constant}, {plan.threads} threads: about "
-        f"{duration(plan.seconds)}, {gigabytes(plan.memory_bytes)} of memory, "
-        f"{gigabytes(plan.index_bytes)} on disk and {gigabytes(plan.disk_bytes)} while it is "
-        f"being built; {plan.n_lists:,} lists"
-    )
-
-
-def measure_rate() -> float:
-    """Windows coded a second on one thread of this machine. Takes a fraction of a second."""
-    random = np.random.default_rng(0)
-    digits = random.integers(48, 58, 60_083, dtype=np.uint8)
-    coder = WindowCoder(stand_in(cell_bits(10**9)))
-    coder.code(digits[:1000])
-    began = time.perf_counter()
-    coder.code(digits)
-    return 60_000 / (time.perf_counter() - began)
-
-
-class _Interrupted(Exception):
-    """Raised in a worker when the build is being abandoned."""
-
-
-class _Tally:
-    """Windows done, summed over threads and reported; raises in workers when asked to stop."""
-
-    def __init__(self, stage: str, total: int, done: int, progress: Progress) -> None:
-        self._stage, self._total, self._done = stage, total, done
-        self._progress = progress
-        self._lock = threading.Lock()
-        self.stop = threading.Event()
-        progress(Step(stage, done, total, "windows"))
-
-    def add(self, count: int) -> None:
-        if self.stop.is_set():
-            raise _Interrupted
-        with self._lock:
-            self._done += count
-            self._progress(Step(self._stage, self._done, self._total, "windows"))
 
 
 def build_index(
@@ -178,30 +79,50 @@ def build_index(
     progress: Progress = silent,
     say: Say | None = None,
 ) -> Index:
-    """The index of a store, built where it is not there yet.
+    """The index of a store, built where it is not there yet, mended where it is damaged.
 
-    Stages reported: learn, code, merge. say hears what is reused of an earlier run. Returns the
-    index there is unless told to replace it. Raises ResourceError before anything is written where
-    memory or disk are short, StoreBusy where another process builds. Ctrl-C leaves the parts that
-    are finished for the next run.
+    Stages reported: check, learn, code, merge. say hears what is reused. An index that is there is
+    read through; its damaged shards are built again, the sound ones kept. Raises ResourceError
+    before anything is written where memory or disk are short, StoreBusy where another process
+    builds, StoreDamaged where the decimals are not what their manifest says, StoreForeign where
+    the index is of other decimals or another version and is not to be replaced. Ctrl-C leaves the
+    parts that are finished for the next run.
     """
     threads = threads or usable_threads()
     say = say or (lambda text: None)
-    with translated_os_errors(store.folder), _locked(store):
-        _restore(store.folder)
+    home, name = store.folder.parent, store.folder.name
+    with translated_os_errors(store.folder), locked(home, name):
+        restore_index(store.folder)
         final = store.folder / INDEX_NAME
+        there: IndexManifest | None = None
+        damaged: set[int | None] = set()
         if final.is_dir() and not replace:
-            return open_index(store)
+            try:
+                remedy = build_command(store.folder, replace=True)
+                there = read_manifest_of(store, final, remedy)
+                checks = check_index_files(final, there, threads, progress, deep=True)
+                damages = [check.damage for check in checks if check.damage]
+                damaged = {check.shard for check in checks if check.damage}
+            except StoreForeign:
+                raise
+            except StoreDamaged as error:
+                damages = [error]
+            if not damages:
+                return open_index(store)
+            for damage in damages:
+                say(f"to be mended: {damage}")
+        require_ours(final)
         plan = plan_build(store.n, threads)
         what = f"the index of {store.n:,} decimals"
         require_memory(plan.memory_bytes, what)
         work = store.folder / WORK_NAME
         require_disk(plan.disk_bytes - _tree_bytes(work), store.folder, what)
-        builder = _Builder(store, work, plan, shard_windows, progress, say)
-        manifest = builder.run()
-        write_index_manifest(work, manifest)
-        sync_folder(work)
-        _publish(store.folder)
+        store.require_sound(threads, progress)
+        builder = _Builder(store, plan, shard_windows, progress, say)
+        if there:
+            builder.mend(final, there, damaged)
+        write_index_manifest(work, builder.run())
+        publish_index(store.folder)
     return open_index(store)
 
 
@@ -211,14 +132,13 @@ class _Builder:
     def __init__(
         self,
         store: DigitStore,
-        work: Path,
         plan: BuildPlan,
         shard_windows: int,
         progress: Progress,
         say: Say,
     ) -> None:
         self._store = store
-        self._work = work
+        self._work = store.folder / WORK_NAME
         self._plan = plan
         self._progress = progress
         self._say = say
@@ -226,24 +146,48 @@ class _Builder:
         firsts = range(0, total, shard_windows)
         self._shards = [(first, min(shard_windows, total - first)) for first in firsts]
         self._digits = store.open()
+        self._there = self._work
+        self._manifest: IndexManifest | None = None
+        self._damaged: set[int | None] = set()
+
+    def mend(self, folder: Path, manifest: IndexManifest, damaged: set[int | None]) -> None:
+        """Make what the index in a folder was to be, of its sound files where there are such.
+
+        damaged are the first starts of its damaged shards.
+        """
+        self._shards = list(manifest.shards)
+        self._there, self._manifest, self._damaged = folder, manifest, damaged
 
     def run(self) -> IndexManifest:
         self._prepare()
         coder, record = self._coder()
         build = self._build_id(record)
+        if self._manifest and self._manifest.build == build:
+            self._share()
         for first, n_windows in self._shards:
             self._shard(coder, build, first, n_windows)
         return IndexManifest(
-            build, self._store.n, self._store.summary.sha256, record, tuple(self._shards)
+            build, self._store.n, self._store.record.sha256, record, tuple(self._shards)
         )
+
+    def _share(self) -> None:
+        """Take sound shards into the work: links, not copies; without links they are made again."""
+        for first, _ in self._shards:
+            there, here = self._there / shard_name(first), self._work / shard_name(first)
+            if first in self._damaged or here.exists():
+                continue
+            here.mkdir()
+            with contextlib.suppress(OSError):
+                for name in (FAISS_NAME, LISTS_NAME, MANIFEST_NAME):  # the manifest last
+                    os.link(there / name, here / name)
+            sync_folder(here)
 
     def _purpose(self) -> dict[str, object]:
         """What decides every byte of the work but the parts' sizes."""
         return {
-            "format": "pilogo-index-work",
             "version": VERSION,
             "n": self._store.n,
-            "decimals_sha256": self._store.summary.sha256,
+            "decimals_sha256": self._store.record.sha256,
             "seed": SEED,
             "shards": self._shards,
         }
@@ -259,25 +203,23 @@ class _Builder:
         if not same:
             remove_tree(self._work)
             self._work.mkdir(exist_ok=True)
-            write_document(document, purpose)
-            sync_folder(self._work)
+            write_file(document, json.dumps(purpose).encode())
+            sync_folder(self._store.folder)
 
     def _coder(self) -> tuple[Coder, FileRecord]:
         path = self._work / CODER_NAME
-        if path.is_file():
-            record = FileRecord(path.stat().st_size, sha256_of(path))
+        if self._manifest and not path.exists():
             with contextlib.suppress(StoreDamaged):
-                coder = read_coder(path, record, "")
-                self._say("reusing the codebooks of an earlier run")
-                return coder, record
+                write_file(path, read_proven(self._there / CODER_NAME, self._manifest.coder, ""))
+        with contextlib.suppress(StoreDamaged, OSError):
+            content = path.read_bytes()
+            record = FileRecord(len(content), hashlib.sha256(content).hexdigest())
+            coder = read_coder(path, record, "")
+            self._say("reusing the codebooks that are there")
+            return coder, record
         coder = learn_coder(self._plan.n_windows, self._progress)
         content = coder_bytes(coder)
-        partial = path.with_name(path.name + ".tmp")
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_file(path, content)
         return coder, FileRecord(len(content), hashlib.sha256(content).hexdigest())
 
     def _build_id(self, coder: FileRecord) -> str:
@@ -286,11 +228,11 @@ class _Builder:
 
     def _shard(self, coder: Coder, build: str, first: int, n_windows: int) -> None:
         folder = self._work / shard_name(first)
-        if (folder / MANIFEST_NAME).is_file():
-            with contextlib.suppress(StoreDamaged):
-                if read_shard_manifest(folder, "").build == build:
-                    self._say(f"reusing {folder.name}, {n_windows:,} windows")
-                    return
+        with contextlib.suppress(StoreDamaged):
+            prove_shard_manifest(folder, build, (first, n_windows), "")
+            self._say(f"reusing {folder.name}, {n_windows:,} windows")
+            _remove_parts(folder)
+            return
         folder.mkdir(exist_ok=True)
         ranges = self._parts(coder, folder, first, n_windows)
         opened = [open_part(part, folder, coder) for part in ranges]
@@ -298,25 +240,15 @@ class _Builder:
         for whole in opened:
             sizes += whole.counts
         directory = list_directory(sizes)
-        lists = folder / LISTS_NAME
-        tally = _Tally("merge", n_windows, 0, self._progress)
-        lists_sha256 = write_lists(opened, directory, lists, self._plan.threads, tally.add)
-        wanted = int((ENTRY_BYTES * directory[:, 1]).sum())
-        _require_size(lists, wanted)
-        at = write_index_file(folder / FAISS_NAME, coder, directory, lists, n_windows)
-        manifest = ShardManifest(
-            build,
-            first,
-            n_windows,
-            at,
-            FileRecord((folder / FAISS_NAME).stat().st_size, sha256_of(folder / FAISS_NAME)),
-            FileRecord(wanted, lists_sha256),
-        )
+        tally = Tally("merge", n_windows, "windows", self._progress)
+        lists = write_lists(opened, directory, folder / LISTS_NAME, self._plan.threads, tally.add)
+        content, at = index_file_bytes(coder, directory, LISTS_NAME, lists.n_bytes, n_windows)
+        write_file(folder / FAISS_NAME, content)
+        index = FileRecord(len(content), hashlib.sha256(content).hexdigest())
+        manifest = ShardManifest(build, first, n_windows, at, FAISS_VERSION, index, lists)
         write_shard_manifest(folder, manifest)
-        sync_folder(folder)
-        del opened
-        for part in ranges:
-            part.path(folder).unlink()
+        sync_folder(self._work)
+        _remove_parts(folder)
 
     def _parts(self, coder: Coder, folder: Path, first: int, n_windows: int) -> list[PartRange]:
         """Every part of a shard, made in threads where an earlier run has not made it."""
@@ -327,7 +259,7 @@ class _Builder:
         done = n_windows - sum(part.n_windows for part in missing)
         if done:
             self._say(f"reusing {len(ranges) - len(missing)} parts, {done:,} windows")
-        tally = _Tally("code", n_windows, done, self._progress)
+        tally = Tally("code", n_windows, "windows", self._progress, done)
         machine = WindowCoder(coder)
         with ONE_BLAS_THREAD, ThreadPoolExecutor(self._plan.threads) as pool:
             futures = [
@@ -360,56 +292,19 @@ def _existing_split(folder: Path, first: int, n_windows: int) -> list[PartRange]
         fields = path.stem.split("-")
         if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():
             at, count = int(fields[1]), int(fields[2])
-            if count >= _SMALLEST_PART and at + count < first + n_windows:
+            if count >= SMALLEST_PART and at + count < first + n_windows:
                 return split(first, n_windows, count)
             if (at, count) == (first, n_windows):
                 return split(first, n_windows, count)
     return None
 
 
-def _require_size(path: Path, wanted: int) -> None:
-    found = path.stat().st_size
-    if found != wanted:
-        raise ClaimFailed(f"{path} has {found} bytes after writing {wanted}; is the disk full?")
+def _remove_parts(folder: Path) -> None:
+    for path in folder.glob("part-*.bin"):
+        path.unlink()
 
 
 def _tree_bytes(folder: Path) -> int:
     if not folder.is_dir():
         return 0
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-@contextlib.contextmanager
-def _locked(store: DigitStore) -> Iterator[None]:
-    """The lock of whoever builds this store's index; it dies with its process."""
-    lock = FileLock(store.folder / LOCK_NAME)
-    try:
-        lock.acquire(timeout=_LOCK_SECONDS)
-    except Timeout:
-        raise StoreBusy(
-            f"the index of {store.folder} is being built by another process; wait for it to end"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _restore(folder: Path) -> None:
-    """Finish or undo a replacement that was killed between its two renames."""
-    old, final = folder / OLD_NAME, folder / INDEX_NAME
-    if old.exists() and not final.exists():
-        old.rename(final)
-    remove_tree(old)
-    (final / WORK_DOCUMENT).unlink(missing_ok=True)
-
-
-def _publish(folder: Path) -> None:
-    """Give the work its name. Readers of the index before keep their maps of its files."""
-    work, final, old = (folder / name for name in (WORK_NAME, INDEX_NAME, OLD_NAME))
-    if final.exists():
-        final.rename(old)
-    work.rename(final)
-    (final / WORK_DOCUMENT).unlink()
-    sync_folder(folder)
-    remove_tree(old)

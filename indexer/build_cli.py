@@ -1,5 +1,6 @@
 """The command `pilogo build`."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from indexer.options import (
     threads_option,
 )
 from indexer.progress import Progress
-from indexer.resources import duration, gigabytes
+from indexer.resources import duration, gigabytes, peak_memory
 
 if TYPE_CHECKING:
     from indexer.digits import DigitStore
@@ -42,7 +43,8 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
     """Build the index: once for a store, then `find` answers in milliseconds.
 
     Says first what it takes: bytes on disk, memory, time. Work goes in parts; after Ctrl-C or a
-    crash the same command goes on where it was. Prints the index's folder.
+    crash the same command goes on where it was. An index that is there is read through, and what
+    is damaged of it is built again. Prints the index's folder.
 
     \b
     Examples:
@@ -50,34 +52,46 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
       pilogo build --digits 1e9
       pilogo build --constant e --digits 1e8 --threads 4
     """
-    from indexer.build import build_index, describe_plan, measure_rate, plan_build  # noqa: PLC0415
     from indexer.digits import DEFAULT_DIGITS, find_store, list_stores  # noqa: PLC0415
-    from indexer.index_files import has_index, open_index  # noqa: PLC0415
+    from indexer.home import store_folder  # noqa: PLC0415
+    from indexer.locks import refuse_if_locked  # noqa: PLC0415
 
     if digits is None:
         sizes = [store.n for store in list_stores(home) if store.constant == constant]
         digits = max(sizes, default=DEFAULT_DIGITS)
+    if not dry_run:  # before seconds are spent on the plan
+        refuse_if_locked(home, store_folder(home, constant, digits).name)
+
+    from indexer.build import build_index  # noqa: PLC0415 - imports FAISS
+    from indexer.build_plan import describe_plan, measure_rate, plan_build  # noqa: PLC0415
+    from indexer.index_files import has_index  # noqa: PLC0415
+
     store = find_store(home, constant, digits)
-    if store and has_index(store) and not replace:
-        there = open_index(store)
-        click.echo("the index is complete and kept (--replace builds it again)", err=True)
-        click.echo(there.folder)
-        return
-    plan = plan_build(digits, threads, measure_rate())
-    click.echo(describe_plan(plan, digits, constant), err=True)
-    if store is None:
-        _say_decimals(digits, constant, threads)
+    there = store is not None and has_index(store) and not replace
+    if dry_run or not there:
+        plan = plan_build(digits, threads, measure_rate())
+        click.echo(describe_plan(plan, digits, constant), err=True)
+        if store is None:
+            _say_decimals(digits, constant, threads)
+    if dry_run and there:
+        click.echo("it is built already: build would read it through, and mend it", err=True)
     if dry_run:
         return
+    began = time.monotonic()
+    told: list[str] = []
+
+    def say(text: str) -> None:
+        told.append(text)
+        click.echo(text, err=True)
+
     with draw_progress(progress) as report:
         store = store or _compute(home, digits, constant, threads, report)
-        index = build_index(
-            store,
-            threads=threads,
-            replace=replace,
-            progress=report,
-            say=lambda text: click.echo(text, err=True),
-        )
+        index = build_index(store, threads=threads, replace=replace, progress=report, say=say)
+    if there and not told:
+        click.echo("the index is complete, sound and kept (--replace builds it again)", err=True)
+    else:
+        seconds = duration(time.monotonic() - began)
+        click.echo(f"built in {seconds}; peak memory {gigabytes(peak_memory())}", err=True)
     click.echo(index.folder)
 
 

@@ -22,16 +22,18 @@ from indexer.digits import (
     DigitStore,
     check_request,
     find_store,
+    record_decimals,
     store_of,
     summarise_file,
 )
+from indexer.durable import translated_os_errors
 from indexer.errors import ResourceError, StoreDamaged
 from indexer.home import short_count, store_folder
 from indexer.known import compare_known
 from indexer.manifest import DECIMALS_NAME, Manifest
 from indexer.progress import Progress, Step, silent
 from indexer.resources import require_disk, require_memory, usable_threads
-from indexer.workspace import Workspace, translated_os_errors
+from indexer.workspace import Workspace
 
 # The series: seconds against pi's, and bytes a decimal at the peak. Measured at 10^7 with the
 # allocator set as in _environment, for pi at 10^9 too (8.05 bytes; at 5 * 10^7 it is 7.0).
@@ -251,7 +253,7 @@ def compute_digits(
             return there
         require_memory(plan.memory_bytes, what, _CLEARLY)
         require_disk(plan.disk_bytes, home, what)
-        with Workspace(home, store_folder(home, constant, n).name, what) as work:
+        with Workspace(home, store_folder(home, constant, n).name) as work:
             there = None if replace else find_store(home, constant, n)
             if there:  # made by another process while we waited for the lock
                 return there
@@ -266,7 +268,8 @@ def compute_digits(
                 "seconds": round(time.monotonic() - begun, 2),
                 "when": datetime.now(UTC).isoformat(timespec="seconds"),
             }
-            manifest = Manifest(constant, n, DECIMALS_NAME, False, n, 0, summary, made)
+            record = record_decimals(work.decimals, 0, summary, request[2])
+            manifest = Manifest(constant, n, DECIMALS_NAME, False, n, 0, summary, record, made)
             return store_of(work.publish(manifest, replace=replace), manifest)
 
 

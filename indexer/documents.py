@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any, NoReturn
 
-from indexer.errors import StoreDamaged, reason
+from indexer.durable import write_file
+from indexer.errors import StoreDamaged, StoreForeign, reason
+from indexer.mapping import open_plain
 
 LARGEST_BYTES = 64 * 1024
 _SEAL = "seal"
@@ -17,19 +18,14 @@ def _render(document: dict[str, Any]) -> bytes:
     return (json.dumps(document, indent=1) + "\n").encode()
 
 
-def seal(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with a last field that proves all others: their SHA-256."""
-    return {**document, _SEAL: hashlib.sha256(_render(document)).hexdigest()}
+def _sealed(document: dict[str, Any]) -> bytes:
+    """The bytes of a document with a last field that proves all others: their SHA-256."""
+    return _render({**document, _SEAL: hashlib.sha256(_render(document)).hexdigest()})
 
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
-    """Write a document, synced, under its name only when it is whole."""
-    partial = path.with_name(path.name + ".tmp")
-    with partial.open("wb") as file:
-        file.write(_render(document))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Write a document with its seal, synced, under its name only when it is whole."""
+    write_file(path, _sealed(document))
 
 
 class Fields:
@@ -82,6 +78,15 @@ class Fields:
             self.refuse(self._within + name, found, "64 hexadecimal digits in lower case")
         return found
 
+    def sha256_list(self, name: str, count: int) -> tuple[str, ...]:
+        """A list of `count` SHA-256 in hexadecimal."""
+        found = self.value(name)
+        if not isinstance(found, list) or len(found) != count:
+            self.refuse(self._within + name, found, f"a list of {count}")
+        named = {str(number): item for number, item in enumerate(found)}
+        fields = Fields(self.path, named, self.remedy, f"{self._within}{name}.")
+        return tuple(fields.sha256(number) for number in named)
+
     def flag(self, name: str) -> bool:
         """True or false."""
         found = self.value(name)
@@ -109,22 +114,19 @@ class Fields:
         return list(self._document.items())
 
 
-def read_document(
-    path: Path, form: str, version: int, remedy: str, *, sealed: bool = False
-) -> Fields:
-    """The fields of the document in a file of at most 64 KiB.
+def read_document(path: Path, form: str, version: int, remedy: str) -> Fields:
+    """The fields of the document in a file of at most 64 KiB; its seal proves every byte.
 
-    form is what its field `format` must say; where it is sealed every byte is proven. Raises
-    StoreDamaged; it tells a foreign file, one from a later pilogo and one from an earlier pilogo
-    apart.
+    form is what its field `format` must say. Raises StoreDamaged, and of that StoreForeign for
+    another program's file, one from a later pilogo and one from an earlier pilogo.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             raw = file.read(LARGEST_BYTES + 1)
     except FileNotFoundError:
         raise StoreDamaged(f"{path.parent} has no {path.name}; next: {remedy}") from None
     except OSError as error:
-        raise StoreDamaged(f"{path} cannot be read: {reason(error)}") from None
+        raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None
     if len(raw) > LARGEST_BYTES:
         raise StoreDamaged(
             f"{path} is larger than {LARGEST_BYTES} bytes; it is no manifest; next: {remedy}"
@@ -135,19 +137,22 @@ def read_document(
     except (ValueError, RecursionError):
         raise StoreDamaged(f"{path} is not JSON; next: {remedy}") from None
     fields = Fields(path, document, remedy)
-    if fields.value("format") != form:
-        fields.refuse("format", fields.value("format"), f"{form!r}: this is another program's")
+    found_form = fields.value("format")
+    if found_form != form:
+        shown = repr(found_form)[:80]
+        raise StoreForeign(
+            f"{path}: format is {shown}, another program's; it must be {form!r}; next: {remedy}"
+        )
     found = fields.integer("version", 0, 10**9)
     if found > version:
-        raise StoreDamaged(
+        raise StoreForeign(
             f"{path}: version {found} is too new; this pilogo reads {version}: update pilogo"
         )
     if found < version:
-        raise StoreDamaged(
+        raise StoreForeign(
             f"{path}: version {found} is too old; this pilogo reads {version}: next: {remedy}"
         )
-    if sealed:
-        rest = {name: value for name, value in document.items() if name != _SEAL}
-        if raw != _render(seal(rest)):
-            raise StoreDamaged(f"{path} is not what was written (its seal); next: {remedy}")
+    rest = {name: value for name, value in document.items() if name != _SEAL}
+    if raw != _sealed(rest):
+        raise StoreDamaged(f"{path} is not what was written (its seal); next: {remedy}")
     return fields

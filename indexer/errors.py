@@ -10,6 +10,7 @@
     └── StoreError         4    the store cannot answer
         ├── StoreMissing        nothing there, or not complete
         ├── StoreDamaged        it is there and it contradicts its manifest
+        │   └── StoreForeign    it is of another version, another program or other decimals
         ├── StoreBusy           another process is building it
         └── ResourceError       not enough memory or disk for what was asked
 
@@ -68,6 +69,10 @@ class StoreMissing(StoreError):
 
 class StoreDamaged(StoreError):
     """A store that contradicts its own manifest."""
+
+
+class StoreForeign(StoreDamaged):
+    """What stands there is sound, but of another version, another program or other decimals."""
 
 
 class StoreBusy(StoreError):

@@ -19,9 +19,13 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.cells import CODE_BYTES, GROUPS, SUBCODE_BITS, SUBCODES, Coder
+from indexer.cells import CODE_BYTES, CODEWORDS, GROUPS, SUBCODE_BITS, SUBCODES, Coder
+from indexer.home import build_command
+from indexer.index_files import map_lists, read_proven
+from indexer.index_manifest import FAISS_NAME, LISTS_NAME, read_shard_manifest
 from indexer.projection import DIRECTIONS
 
+FAISS_VERSION: str = faiss.__version__
 ID_BYTES = 8
 _ROW = np.dtype(np.int64).itemsize * 3
 # Of the file behind the directory: no free slots, the name, the size of lists.bin.
@@ -52,12 +56,12 @@ def learn_centres(points: NDArray[np.int8], count: int, rounds: int, seed: int) 
     return centres
 
 
-def write_index_file(
-    path: Path, coder: Coder, directory: NDArray[np.int64], lists: Path, n_windows: int
-) -> int:
-    """Write index.faiss for a whole lists file; the byte at which the directory stands in it.
+def index_file_bytes(
+    coder: Coder, directory: NDArray[np.int64], lists: str, lists_bytes: int, n_windows: int
+) -> tuple[bytes, int]:
+    """The bytes of index.faiss for a file of lists of that name and size beside it.
 
-    Synced. FAISS may return normally from a disk that is full: the caller compares sizes.
+    And at which byte the directory stands in them.
     """
     quantizer = faiss.MultiIndexQuantizer(DIRECTIONS, GROUPS, coder.bits)
     faiss.copy_array_to_vector(coder.centroids.astype(np.float32).ravel(), quantizer.pq.centroids)
@@ -74,49 +78,55 @@ def write_index_file(
     index.quantizer_trains_alone = 1
     faiss.copy_array_to_vector(coder.codewords.astype(np.float32).ravel(), index.pq.centroids)
     index.is_trained = True
-    inverted: Any = faiss.OnDiskInvertedLists(coder.n_cells, CODE_BYTES, lists.name)
+    inverted: Any = faiss.OnDiskInvertedLists(coder.n_cells, CODE_BYTES, lists)
     inverted.lists.resize(coder.n_cells)
     rows = np.ascontiguousarray(directory, dtype=np.int64)
     faiss.memcpy(inverted.lists.data(), faiss.swig_ptr(rows), rows.nbytes)
-    inverted.totsize = lists.stat().st_size
+    inverted.totsize = lists_bytes
     inverted.read_only = True
     index.replace_invlists(inverted, False)
     index.ntotal = n_windows
-    faiss.write_index(index, os.fspath(path))
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-    return _find_directory(path, rows, lists.name)
+    content = faiss.serialize_index(index).tobytes()
+    return content, _find_directory(content, rows, lists)
 
 
-def _find_directory(path: Path, rows: NDArray[np.int64], name: str) -> int:
+def _find_directory(content: bytes, rows: NDArray[np.int64], name: str) -> int:
     """Where the directory stands: before no slots (8 bytes), the name, and the size."""
     tail = 8 + 8 + len(name.encode()) + 8
-    start = path.stat().st_size - tail - rows.nbytes
+    start = len(content) - tail - rows.nbytes
     head = len(_MAGIC) + 8 + 8 + 8  # lists, bytes a code, rows
-    with path.open("rb") as file:
-        file.seek(start - head)
-        found = file.read(head)
-        first = np.frombuffer(file.read(min(rows.nbytes, 1 << 16)), dtype=np.int64)
+    found = content[start - head : start]
     counts = np.frombuffer(found[len(_MAGIC) :], dtype=np.int64)
     if (
         found[: len(_MAGIC)] != _MAGIC
         or counts.tolist() != [len(rows), CODE_BYTES, len(rows)]
-        or not np.array_equal(first, rows.reshape(-1)[: len(first)])
+        or content[start : start + rows.nbytes] != rows.tobytes()
     ):
         raise AssertionError(f"FAISS {faiss.__version__} writes lists in a form we do not know")
     return start
 
 
 class FaissIndex:
-    """An index opened by FAISS itself, its lists mapped: what others can do with our file.
+    """A shard's files opened by FAISS itself, its lists mapped: what others can do with them.
 
-    Slow beside query/lists.py, which reads the same lists; the tests compare the two.
+    FAISS parses what it is given, so the files are proven first; StoreDamaged where they are not
+    what the shard's manifest says. Slow beside query/lists.py, which reads the same lists; the
+    tests compare the two.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path) -> None:
+        remedy = build_command(folder.parents[1])
+        manifest = read_shard_manifest(folder, remedy)
+        read_proven(folder / FAISS_NAME, manifest.index, remedy)
+        map_lists(folder / LISTS_NAME, manifest.lists, remedy)
+        # the largest it makes is a table of all codewords for each list, of 24 bytes in the file
+        largest = manifest.index.n_bytes * (1 + 4 * SUBCODES * CODEWORDS // _ROW)
+        faiss.set_deserialization_vector_byte_limit(largest)
+        faiss.set_deserialization_loop_limit(manifest.index.n_bytes)
+        faiss.set_deserialization_lattice_r2_limit(1)
         flags = faiss.IO_FLAG_READ_ONLY | faiss.IO_FLAG_ONDISK_SAME_DIR
         # A child does not keep its parent alive: both are ours.
-        self._parent: Any = faiss.read_index(os.fspath(path), flags)
+        self._parent: Any = faiss.read_index(os.fspath(folder / FAISS_NAME), flags)
         self._index: Any = faiss.downcast_index(self._parent)
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from indexer.constants import CONSTANTS
 
+OLD = ".old"
 _STORE = re.compile(f"({'|'.join(CONSTANTS)})-([1-9][0-9]{{1,15}})")
 _WORK = re.compile(rf"({'|'.join(CONSTANTS)})-([1-9][0-9]{{1,15}}|import)\.(wip|old)")
 
@@ -38,6 +39,11 @@ def parse_store_name(name: str) -> tuple[str, int] | None:
     return (match[1], int(match[2])) if match else None
 
 
+def read_folder_name(folder: Path) -> tuple[str, int] | None:
+    """(constant, n) of a store's folder, also while it is being replaced, or None."""
+    return parse_store_name(folder.name.removesuffix(OLD))
+
+
 def is_work_name(name: str) -> bool:
     """Whether a folder of this name is pilogo's workshop: the next run clears it."""
     return _WORK.fullmatch(name) is not None
@@ -67,12 +73,12 @@ def digits_command(words: str, constant: str, home: Path) -> str:
 
 def remake_command(folder: Path) -> str:
     """The command that makes a store's decimals again and puts them in its place."""
-    constant, _, n = folder.name.rpartition("-")
+    constant, _, n = folder.name.removesuffix(OLD).rpartition("-")
     return digits_command(f"compute {short_count(int(n))} --replace", constant, folder.parent)
 
 
 def build_command(folder: Path, *, replace: bool = False) -> str:
     """The command that builds the index of the store in a folder."""
-    constant, _, n = folder.name.rpartition("-")
+    constant, _, n = folder.name.removesuffix(OLD).rpartition("-")
     words = f"build --digits {short_count(int(n))}" + (" --replace" if replace else "")
     return pilogo_command(words, constant, folder.parent)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from indexer.checksums import LargeRecord, read_large_record
 from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS
 from indexer.documents import LARGEST_BYTES, Fields, read_document, write_document
-from indexer.home import remake_command
+from indexer.home import read_folder_name, remake_command
 from indexer.summary import MODULUS, DigitSummary
 
 FORMAT = "pilogo-decimals"
-VERSION = 1
+VERSION = 2
 MANIFEST_NAME = "manifest.json"
 DECIMALS_NAME = "decimals.txt"
 _MAX_TEXT = 1000
@@ -25,7 +26,8 @@ class Manifest:
     """What a store says of itself.
 
     path is DECIMALS_NAME, or the absolute path of a file used in place; n_bytes is that file's
-    whole size, of which the first skip bytes are not decimals; made tells how it came to be.
+    whole size, of which the first skip bytes are not decimals; record proves the decimals alone;
+    made tells how it came to be.
     """
 
     constant: str
@@ -35,6 +37,7 @@ class Manifest:
     n_bytes: int
     skip: int
     summary: DigitSummary
+    record: LargeRecord
     made: Made
 
     def to_document(self) -> dict[str, Any]:
@@ -50,11 +53,11 @@ class Manifest:
                 "in_place": self.in_place,
                 "bytes": self.n_bytes,
                 "skip": self.skip,
-                "sha256": self.summary.sha256,
             },
             "digit_counts": list(self.summary.digit_counts),
             "decimal_hash": self.summary.decimal_hash,
             "made": self.made,
+            "decimals": self.record.to_document(),
         }
 
 
@@ -63,8 +66,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     write_document(folder / MANIFEST_NAME, manifest.to_document())
 
 
-def _read_summary(fields: Fields, n: int) -> DigitSummary:
-    sha256 = fields.inner("file").sha256("sha256")
+def _read_summary(fields: Fields, n: int, record: LargeRecord) -> DigitSummary:
     counts = fields.value("digit_counts")
     if (
         not isinstance(counts, list)
@@ -74,7 +76,7 @@ def _read_summary(fields: Fields, n: int) -> DigitSummary:
     ):
         fields.refuse("digit_counts", counts, f"ten counts that add up to n = {n}")
     decimal_hash = fields.integer("decimal_hash", 0, MODULUS - 1)
-    return DigitSummary(n, sha256, tuple(counts), decimal_hash)
+    return DigitSummary(n, record.sha256, tuple(counts), decimal_hash)
 
 
 def _read_made(fields: Fields) -> Made:
@@ -95,7 +97,7 @@ def read_manifest(folder: Path) -> Manifest:
     if constant not in CONSTANTS:
         fields.refuse("constant", constant, "one of " + ", ".join(CONSTANTS))
     n = fields.integer("n", MIN_DIGITS, MAX_DIGITS)
-    if folder.name != f"{constant}-{n}":
+    if (constant, n) != read_folder_name(folder):
         fields.refuse("constant and n", f"{constant}, {n}", f"what the folder {folder.name} says")
     fields.integer("first_offset", 1, 1)
     file = fields.inner("file")
@@ -106,5 +108,8 @@ def read_manifest(folder: Path) -> Manifest:
         fields.refuse("file.path", name, repr(DECIMALS_NAME))
     skip = file.integer("skip", 0, LARGEST_BYTES if in_place else 0)
     size = file.integer("bytes", skip + n, MAX_DIGITS if in_place else n)
-    summary = _read_summary(fields, n)
-    return Manifest(constant, n, name, in_place, size, skip, summary, _read_made(fields))
+    record = read_large_record(fields, "decimals")
+    if record.n_bytes != n:
+        fields.refuse("decimals.bytes", record.n_bytes, f"n = {n}")
+    summary = _read_summary(fields, n, record)
+    return Manifest(constant, n, name, in_place, size, skip, summary, record, _read_made(fields))

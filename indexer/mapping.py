@@ -1,7 +1,11 @@
-"""Files as arrays: mapped, and brought in as a whole where many questions follow."""
+"""Files opened and mapped with care, and brought in as a whole where many questions follow."""
 
+import errno
 import mmap
+import os
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +14,32 @@ from numpy.typing import NDArray
 _POPULATE_READ = 22
 
 
-def map_bytes(path: Path) -> NDArray[np.uint8]:
-    """A file as uint8[bytes], read-only. Raises OSError, ValueError where it is empty."""
-    with path.open("rb") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+def open_plain(path: Path, *, follow: bool = False) -> BinaryIO:
+    """A file open for reading, unbuffered; OSError where it is a link, a folder, a pipe.
+
+    follow allows links, for a file that the user has named. A pipe in its place cannot hang us.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if not follow:
+        flags |= getattr(os, "O_NOFOLLOW", 0)
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP and path.is_symlink():
+            raise OSError(errno.ELOOP, "a link out of the store is not followed") from None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return os.fdopen(handle, "rb", buffering=0)
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def map_bytes(file: BinaryIO, n_bytes: int) -> NDArray[np.uint8]:
+    """The first n bytes of an open file as uint8[n], read-only. Raises OSError, ValueError."""
+    return np.frombuffer(mmap.mmap(file.fileno(), n_bytes, access=mmap.ACCESS_READ), np.uint8)
 
 
 def bring_in(array: NDArray[np.uint8]) -> bool:

@@ -11,8 +11,6 @@ so a batch is read from each part in one piece; where each window goes follows f
 Parts are consecutive, so a list is in the order of starts.
 """
 
-import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cells import CODE_BYTES, CODE_WORDS
+from indexer.checksums import LargeRecord, Sums
+from indexer.durable import new_file
 from indexer.faiss_files import ID_BYTES
 from indexer.parts import Part
 
@@ -29,7 +29,7 @@ ENTRY_BYTES = CODE_BYTES + ID_BYTES
 _WORDS = ENTRY_BYTES // 2
 _ID_WORDS = ID_BYTES // 2
 # Room is a multiple of this: lists and their ids begin at multiples of 8 bytes.
-_ROOM = 4
+ROOM = 4
 _BATCH = 1 << 21
 # Peak bytes for each window of a batch: destinations twice, the output, and what is read.
 MEMORY_A_BATCH = 64 * _BATCH
@@ -37,7 +37,7 @@ MEMORY_A_BATCH = 64 * _BATCH
 
 def list_directory(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """(size, room, byte offset) of every list: int64[n_cells, 3]."""
-    room = -(-sizes // _ROOM) * _ROOM
+    room = -(-sizes // ROOM) * ROOM
     offsets = ENTRY_BYTES * (np.cumsum(room) - room)
     return np.stack([sizes, room, offsets], axis=1)
 
@@ -48,16 +48,19 @@ def write_lists(
     path: Path,
     threads: int,
     report: Callable[[int], None],
-) -> str:
-    """Write the lists of all parts, synced; the file's sha256. report gets windows written."""
-    digest = hashlib.sha256()
-    with path.open("wb") as file, ThreadPoolExecutor(threads) as pool:
+) -> LargeRecord:
+    """Write the lists of all parts, whole or not at all; their record.
+
+    report gets windows written.
+    """
+    sums = Sums(int((ENTRY_BYTES * directory[:, 1]).sum()))
+    with new_file(path) as file, ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[int, Future[NDArray[np.uint16]]]] = deque()
 
         def write_oldest() -> None:
             count, future = waiting.popleft()
             block = future.result().data.cast("B")
-            digest.update(block)
+            sums.update(block)
             file.write(block)
             report(count)
 
@@ -73,9 +76,7 @@ def write_lists(
         finally:
             for _, future in waiting:
                 future.cancel()
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.hexdigest()
+    return sums.record()
 
 
 def _batches(

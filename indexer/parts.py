@@ -10,7 +10,7 @@ A part of m windows that begins at window `first`:
 codebooks) is in the name of the folder: a part is there and whole, or not there.
 """
 
-import os
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from indexer.cells import CODE_BYTES, CODE_WORDS, Coder, pack
 from indexer.coding import WindowCoder
+from indexer.durable import new_file
 from indexer.window import WINDOW
 
 # Windows coded at once: some tens of milliseconds, so that Ctrl-C is not kept waiting.
@@ -28,6 +29,7 @@ LARGEST_PART = 1 << 24
 # Peak bytes a window of a part that is being made: cells, codes, keys, and the sorted pair.
 MEMORY_A_WINDOW = 40
 DISK_A_WINDOW = 4 + CODE_BYTES
+_HASH_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,19 @@ def split(first: int, n_windows: int, largest: int) -> list[PartRange]:
 
 
 def is_whole(part: PartRange, folder: Path, coder: Coder) -> bool:
-    """Whether the part was made by an earlier run."""
+    """Whether the part was made by an earlier run: its size and its hash tell."""
     path = part.path(folder)
     wanted = 4 * coder.n_cells + DISK_A_WINDOW * part.n_windows
-    return path.is_file() and path.stat().st_size == wanted
+    if not path.is_file() or path.stat().st_size != wanted + _HASH_BYTES:
+        return False
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while wanted:
+            piece = file.read(min(1 << 20, wanted))
+            digest.update(piece)
+            wanted -= len(piece)
+        recorded: bytes = file.read()
+    return recorded == digest.digest()
 
 
 def make_part(
@@ -85,13 +96,13 @@ def make_part(
     places = keys.astype(np.uint32)
     del keys
     path = part.path(folder)
-    partial = path.with_suffix(".tmp")
-    with partial.open("wb") as file:
+    digest = hashlib.sha256()
+    with new_file(path) as file:
         for array in (counts, places, pack(codes[places])):
-            file.write(array.data.cast("B"))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+            content = array.data.cast("B")
+            digest.update(content)
+            file.write(content)
+        file.write(digest.digest())
 
 
 @dataclass(frozen=True, eq=False)

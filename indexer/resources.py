@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from indexer.errors import ResourceError
@@ -63,8 +64,39 @@ def _group_folders(root: Path) -> list[tuple[Path, str, str]]:
     return found
 
 
+def address_room(root: Path = Path("/")) -> int:
+    """Bytes of address space that limits (`ulimit -v`) leave this process."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return _NO_LIMIT
+    limit = min(
+        value
+        for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+        for value in (resource.getrlimit(kind)[0], _NO_LIMIT)
+        if value != resource.RLIM_INFINITY
+    )
+    if limit >= _NO_LIMIT:
+        return _NO_LIMIT
+    used = _read_table(root / "proc/self/status").get("VmSize", 0) * 1024
+    return max(0, limit - used)
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process has held at most, mapped files included."""
+    high = _read_table(Path("/proc/self/status")).get("VmHWM")
+    if high is not None:
+        return high * 1024
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def available_memory(root: Path = Path("/")) -> int:
-    """Bytes this process could still allocate: what is free, and what its cgroups leave.
+    """Bytes this process could still allocate: what is free, what cgroups and limits leave.
 
     root is where proc and sys are, for tests.
     """
@@ -75,6 +107,7 @@ def available_memory(root: Path = Path("/")) -> int:
         available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     else:
         return _NO_LIMIT
+    available = min(available, address_room(root))
     for folder, limit_file, usage_file in _group_folders(root):
         limit = _read_number(folder / limit_file)
         if limit is None or limit >= _NO_LIMIT:

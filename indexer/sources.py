@@ -12,17 +12,25 @@ from numpy.typing import NDArray
 
 from indexer.constants import CONSTANTS, MIN_DIGITS
 from indexer.containers import TextSource, open_text
-from indexer.digits import DigitStore, check_request, find_store, store_of, summarise_file
+from indexer.digits import (
+    DigitStore,
+    check_request,
+    find_store,
+    record_decimals,
+    store_of,
+    summarise_file,
+)
 from indexer.documents import LARGEST_BYTES
+from indexer.durable import translated_os_errors
 from indexer.errors import ResourceError, SourceError
 from indexer.home import is_work_name, parse_store_name
 from indexer.known import compare_known
 from indexer.layouts import DecimalReader
 from indexer.manifest import DECIMALS_NAME, Manifest
 from indexer.progress import Progress, Step, silent
-from indexer.resources import free_disk, gigabytes, require_disk
+from indexer.resources import free_disk, gigabytes, require_disk, usable_threads
 from indexer.summary import DigitSummary
-from indexer.workspace import Workspace, translated_os_errors
+from indexer.workspace import Workspace
 
 _REPORT = 1 << 24
 # Left free while copying what a packed file holds, because its size is not known before.
@@ -194,7 +202,7 @@ def import_digits(
                 return there
         begun = time.monotonic()
         work_name = f"{options.constant}-import"  # n is known only when all is read
-        with Workspace(home, work_name, f"importing {path.name}") as work:
+        with Workspace(home, work_name) as work:
             taken = _take(path, work, options, progress)
             if options.in_place:
                 _check_in_place(path, taken)
@@ -215,5 +223,6 @@ def import_digits(
             name = str(path) if options.in_place else DECIMALS_NAME
             size = file.stat().st_size
             facts = (options.constant, taken.n, name, options.in_place, size, skip)
-            manifest = Manifest(*facts, summary, made)
+            record = record_decimals(file, skip, summary, usable_threads())
+            manifest = Manifest(*facts, summary, record, made)
             return store_of(work.publish(manifest, replace=options.replace), manifest)

@@ -3,56 +3,21 @@
 HOME/pi-1000.lock   held while anything is being made
 HOME/pi-1000.wip/   the work; nothing reads it, the next run clears it
 HOME/pi-1000/       complete, because it got its name last
-HOME/pi-1000.old/   for an instant, while a store is being replaced on request
+HOME/pi-1000.old/   for an instant, while a store is being replaced on request; readers use it
 """
 
 import contextlib
-import errno
-import json
-import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
-
-from indexer.errors import PilogoError, ResourceError, StoreBusy, StoreError, reason
-from indexer.index_files import hand_over_index
+from indexer.durable import PARTIAL, sync_folder
+from indexer.errors import StoreBusy, StoreError
+from indexer.home import OLD
+from indexer.index_folders import hand_over_index
+from indexer.locks import locked
 from indexer.manifest import DECIMALS_NAME, MANIFEST_NAME, Manifest, write_manifest
 
-_HOLDER_NAME = "holder.json"
-_OURS = {DECIMALS_NAME, MANIFEST_NAME, MANIFEST_NAME + ".tmp", _HOLDER_NAME}
-_LOCK_SECONDS = 0.5
-
-
-@contextlib.contextmanager
-def translated_os_errors(folder: Path) -> Iterator[None]:
-    """Turn a failing call of the operating system under folder into our one-line errors."""
-    try:
-        yield
-    except PilogoError:
-        raise
-    except OSError as error:
-        where = error.filename or folder
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceError(
-                f"{where}: the disk is full ({reason(error)}); free some, or use another --home"
-            ) from None
-        raise StoreError(
-            f"{where}: {reason(error)}; is {folder} (--home or PILOGO_HOME) yours?"
-        ) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last; only POSIX can open a folder to sync it."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+_OURS = {DECIMALS_NAME, MANIFEST_NAME, MANIFEST_NAME + PARTIAL}
 
 
 def _clear(folder: Path) -> None:
@@ -84,9 +49,8 @@ class Workspace:
     being killed leaves it for the next run to clear.
     """
 
-    def __init__(self, home: Path, name: str, doing: str) -> None:
+    def __init__(self, home: Path, name: str) -> None:
         self._home = home
-        self._doing = doing
         self.folder = home / f"{name}.wip"
         self.decimals = self.folder / DECIMALS_NAME
         self._locks = contextlib.ExitStack()
@@ -96,12 +60,10 @@ class Workspace:
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(self._locks.close)
             self._home.mkdir(parents=True, exist_ok=True)
-            self._lock(self._name)
-            self._restore(self._name)
+            self._locks.enter_context(locked(self._home, self._name))
+            restore_store(self._home, self._name)
             _clear(self.folder)
             self.folder.mkdir()
-            holder = {"pid": os.getpid(), "doing": self._doing, "since": time.time()}
-            (self.folder / _HOLDER_NAME).write_text(json.dumps(holder), "utf-8")
             on_failure.pop_all()
         return self
 
@@ -116,32 +78,6 @@ class Workspace:
         finally:
             self._locks.close()
 
-    def _lock(self, name: str) -> None:
-        lock = FileLock(self._home / f"{name}.lock")
-        try:
-            lock.acquire(timeout=_LOCK_SECONDS)
-        except Timeout:
-            raise StoreBusy(
-                f"{self._home / name} is being made by {self._holder(name)}; wait for it to end"
-            ) from None
-        self._locks.callback(lock.release)
-
-    def _holder(self, name: str) -> str:
-        """Who holds the lock, as far as can be told."""
-        try:
-            with (self._home / f"{name}.wip" / _HOLDER_NAME).open("rb") as file:
-                holder = json.loads(file.read(1000))
-            return f"process {int(holder['pid'])} ({str(holder['doing'])[:80]})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
-
-    def _restore(self, name: str) -> None:
-        """Finish or undo a replacement that was killed between its two renames."""
-        old, final = self._home / f"{name}.old", self._home / name
-        if old.exists() and not final.exists():
-            old.rename(final)
-        _retire(old, final)
-
     def publish(self, manifest: Manifest, *, replace: bool) -> Path:
         """Give the work its name; StoreBusy where the name is taken, unless told to replace.
 
@@ -149,17 +85,23 @@ class Workspace:
         """
         name = f"{manifest.constant}-{manifest.n}"
         if name != self._name:
-            self._lock(name)
-            self._restore(name)
-        final, old = self._home / name, self._home / f"{name}.old"
+            self._locks.enter_context(locked(self._home, name))
+            restore_store(self._home, name)
+        final, old = self._home / name, self._home / f"{name}{OLD}"
         if final.exists() and not replace:
             raise StoreBusy(f"{final} has just been made by another process; ask again")
-        (self.folder / _HOLDER_NAME).unlink()
         write_manifest(self.folder, manifest)
-        sync_folder(self.folder)
         if final.exists():
             final.rename(old)
         self.folder.rename(final)
         sync_folder(self._home)
         _retire(old, final)
         return final
+
+
+def restore_store(home: Path, name: str) -> None:
+    """Finish or undo a replacement that was killed between its two renames; the lock is held."""
+    old, final = home / f"{name}{OLD}", home / name
+    if old.exists() and not final.exists():
+        old.rename(final)
+    _retire(old, final)

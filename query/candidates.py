@@ -12,11 +12,13 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.errors import StoreDamaged
+from indexer.home import build_command
 from indexer.index_files import Index
 from indexer.window import count_windows
 from query.calibration import Calibration, make_simulator
@@ -124,7 +126,7 @@ class IndexSearch:
         if calibration.theta <= 0:
             return None
         query = ListQuery(calibration.of_cells, calibration.of_codes, table.padded())
-        passes = _Passes(self._shards, query, table, top, self._n_windows)
+        passes = _Passes(self._shards, query, table, top, self._n_windows, self._index.folder)
         lost = min(_AIM * missed / planned, _MOST_LOST)
         limits = calibration.limits(distance, lost)
         if passes.count_windows(limits) > _MANY_WINDOWS:
@@ -170,8 +172,10 @@ class _Passes:
         table: CostTable,
         top: int,
         n_windows: int,
+        folder: Path,
     ) -> None:
         self.limits = NOWHERE
+        self._folder = folder
         self.best = Best(top, table.law.closest(n_windows, enough(top)))
         self._lowest = table.law.lowest
         self._shards = shards
@@ -192,9 +196,7 @@ class _Passes:
         n_lists = sum(found.n_lists for found in probes)
         n_windows = sum(found.n_windows for found in probes)
         if sum(found.n_damaged for found in probes):
-            raise StoreDamaged(
-                "the index has lists outside of its files; next: pilogo build --replace"
-            )
+            raise self._damage("lists outside of its files")
         n_threads = len(self._shards[0])
         seconds = SECONDS_A_LIST * n_lists + SECONDS_A_WINDOW * n_windows
         budget = (scan_seconds - SECONDS_A_QUESTION) * n_threads
@@ -208,6 +210,10 @@ class _Passes:
         self._n_passes += 1
         self.limits = limits
         return True
+
+    def _damage(self, what: str) -> StoreDamaged:
+        remedy = build_command(self._folder.parent)
+        return StoreDamaged(f"{self._folder} has {what}; next: {remedy}")
 
     def found(self, ranking: Ranking, expected_missed: float) -> Found:
         """The result, with what it took."""
@@ -279,9 +285,7 @@ class _Passes:
                         self.best.add(Ranking(rows[:, 0], rows[:, 1]))
                 counts = worker.counts
                 if counts.n_bad:
-                    raise StoreDamaged(
-                        "the index names windows past its decimals; next: pilogo build --replace"
-                    )
+                    raise self._damage("windows past its decimals")
                 queue.account(counts.n_scanned, counts.n_scored)
         except BaseException as error:  # noqa: BLE001 - the asking thread raises it
             queue.failed = error

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import click
 
 from indexer.build_cli import build
+from indexer.check_cli import check
 from indexer.cli import digits
 from indexer.errors import LogoError, PilogoError, StoreBusy
 from indexer.meter import draw_progress
@@ -81,6 +82,7 @@ def cli() -> None:
 
 cli.add_command(digits)
 cli.add_command(build)
+cli.add_command(check)
 cli.add_command(verify)
 
 
@@ -198,7 +200,10 @@ def _open_finder(options: dict[str, Any]) -> "Finder":
     if needs_default_store(home, constant, n):
         with draw_progress(options["progress"]) as report:
             _make_default(home, constant, options["threads"], report)
-    return Finder(home, digits=n, constant=constant, threads=options["threads"])
+    finder = Finder(home, digits=n, constant=constant, threads=options["threads"])
+    if not options["exact"] and (command := finder.unfinished_build()):
+        click.echo(f"the index is not complete, so every window is compared; {command}", err=True)
+    return finder
 
 
 def _bring_in(finder: "Finder") -> None:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from indexer.digits import DEFAULT_DIGITS, choose_store, default_home
 from indexer.errors import StoreDamaged, StoreMissing, UsageError
-from indexer.index_files import has_index, is_half_built, open_index
+from indexer.home import build_command
+from indexer.index_files import has_index, open_index
+from indexer.index_folders import is_half_built
 from indexer.mapping import bring_in
 from indexer.progress import Progress, silent
 from indexer.resources import available_memory, usable_threads
@@ -102,6 +104,11 @@ class Finder:
         if sum(array.nbytes for array in arrays) < available_memory():
             for array in arrays:
                 bring_in(array)
+
+    def unfinished_build(self) -> str:
+        """The next step where the store's index was begun and not finished; else nothing."""
+        half = is_half_built(self._store.folder)
+        return f"next: {build_command(self._store.folder)}" if half else ""
 
     def find(  # noqa: PLR0913 - the options of `pilogo find`, all but the first with a default
         self,
@@ -269,4 +276,4 @@ def needs_default_store(home: Path, constant: str, digits: int | None) -> bool:
         store = choose_store(home, digits, constant)
     except StoreMissing:
         return digits is None or digits <= DEFAULT_DIGITS
-    return store.n == DEFAULT_DIGITS and is_half_built(store)
+    return store.n == DEFAULT_DIGITS and is_half_built(store.folder)

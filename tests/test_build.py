@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 import threading
 
@@ -8,14 +9,16 @@ import pytest
 from filelock import FileLock
 
 from indexer import build as build_module
-from indexer import parts
-from indexer.build import build_index, plan_build
+from indexer import build_plan, parts
+from indexer.build import build_index
+from indexer.build_plan import plan_build
 from indexer.compute import compute_digits
 from indexer.digits import find_store
-from indexer.documents import seal, write_document
+from indexer.documents import write_document
 from indexer.errors import ResourceError, StoreBusy, StoreDamaged, StoreMissing
 from indexer.faiss_files import FaissIndex
-from indexer.index_files import has_index, is_half_built, open_index
+from indexer.index_files import has_index, open_index
+from indexer.index_folders import is_half_built
 from indexer.window import WINDOW, count_windows
 
 N = 300_000
@@ -88,13 +91,11 @@ def test_every_window_is_in_its_list_once(built):
 
 
 def test_faiss_reads_the_same_lists_from_a_folder_that_was_moved(store, tmp_path):
-    moved = tmp_path / "elsewhere"
-    shutil.move(store.folder / "index", moved)
-    folder = next(moved.glob("shard-*"))
-    theirs = FaissIndex(folder / "index.faiss")
+    home = tmp_path / "elsewhere"
+    shutil.move(store.folder.parent, home)
+    index = open_index(find_store(home, "pi", N))
+    theirs = FaissIndex(index.shards[0].folder)
     assert theirs.n_windows == count_windows(N)
-    shutil.move(moved, store.folder / "index")
-    index = open_index(store)
     ours = contents(index.shards[0])
     for cell in range(index.coder.n_cells):
         codes, starts = theirs.read_list(cell)
@@ -108,7 +109,7 @@ def test_faiss_reads_the_same_lists_from_a_folder_that_was_moved(store, tmp_path
 def test_faiss_predicts_what_we_predict(built):
     store = find_store(built, "pi", N)
     index = open_index(store)
-    theirs = FaissIndex(index.shards[0].folder / "index.faiss")
+    theirs = FaissIndex(index.shards[0].folder)
     slopes = np.random.default_rng(1).standard_normal(48)
     visited = np.arange(0, index.coder.n_cells, 3)
     starts, products = theirs.range_search(-slopes.astype(np.float32), visited, -1e9)
@@ -126,7 +127,7 @@ def test_the_files_are_the_same_for_any_threads_and_parts(
     built, bare, monkeypatch, threads, largest
 ):
     monkeypatch.setattr(parts, "LARGEST_PART", largest)
-    monkeypatch.setattr(build_module, "_SMALLEST_PART", 1)
+    monkeypatch.setattr(build_module, "SMALLEST_PART", 1)
     build_index(bare, threads=threads)
     assert digest(bare.folder / "index") == digest(built / f"pi-{N}" / "index")
 
@@ -144,7 +145,7 @@ def test_shards_hold_consecutive_windows(bare):
 @pytest.mark.parametrize("stage", ["learn", "code", "merge"])
 def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(built, bare, monkeypatch, stage):
     monkeypatch.setattr(parts, "LARGEST_PART", 50_000)
-    monkeypatch.setattr(build_module, "_SMALLEST_PART", 1)
+    monkeypatch.setattr(build_module, "SMALLEST_PART", 1)
 
     def interrupt(step):
         if step.stage == stage and step.done >= 0.6 * step.total:
@@ -152,7 +153,7 @@ def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(built, bare, mo
 
     with pytest.raises(KeyboardInterrupt):
         build_index(bare, threads=1, progress=interrupt)
-    assert is_half_built(bare)
+    assert is_half_built(bare.folder)
     assert not has_index(bare)
     with pytest.raises(StoreMissing, match="has no index"):
         open_index(bare)
@@ -215,7 +216,7 @@ def test_an_index_of_other_decimals_goes_with_them(store):
     manifest = store.folder / "index" / "manifest.json"
     document = json.loads(manifest.read_text())
     del document["seal"]
-    write_document(manifest, seal({**document, "decimals_sha256": "0" * 64}))
+    write_document(manifest, {**document, "decimals_sha256": "0" * 64})
     again = compute_digits(store.folder.parent, N, replace=True)
     assert not has_index(again)
 
@@ -231,7 +232,8 @@ def test_a_replacement_killed_before_its_end_is_finished(store):
 
 
 def test_two_builders_at_once_are_not_let_in(bare):
-    with FileLock(bare.folder / "index.lock"), pytest.raises(StoreBusy, match="another process"):
+    lock = FileLock(bare.folder.parent / f"pi-{N}.lock")
+    with lock, pytest.raises(StoreBusy, match=f"indexed by process {os.getpid()}; wait"):
         build_index(bare)
 
 
@@ -243,7 +245,7 @@ def test_a_reader_keeps_its_view_while_another_index_is_published(store):
 
 
 def test_too_little_memory_or_disk_is_said_before_anything_is_written(bare, monkeypatch):
-    monkeypatch.setattr(build_module, "available_memory", lambda: 10**8)
+    monkeypatch.setattr(build_plan, "available_memory", lambda: 10**8)
     monkeypatch.setattr("indexer.resources.available_memory", lambda: 10**8)
     with pytest.raises(ResourceError, match=r"needs .* of memory"):
         build_index(bare)
@@ -256,7 +258,7 @@ def test_too_little_memory_or_disk_is_said_before_anything_is_written(bare, monk
 
 def test_a_plan_obeys_the_memory_there_is(monkeypatch):
     roomy = plan_build(10**9, 2)
-    monkeypatch.setattr(build_module, "available_memory", lambda: 2 * 10**9)
+    monkeypatch.setattr(build_plan, "available_memory", lambda: 2 * 10**9)
     tight = plan_build(10**9, 2)
     assert tight.part_windows < roomy.part_windows
     assert tight.memory_bytes < 2 * 10**9
@@ -297,7 +299,7 @@ def test_a_file_of_another_size_is_refused_by_name(store, name, how):
     with pytest.raises(StoreDamaged) as caught:
         open_index(store)
     assert path.name in str(caught.value)
-    assert "pilogo build --digits 3e5 --replace" in str(caught.value)
+    assert "pilogo build --digits 3e5" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", FILES[:-1])

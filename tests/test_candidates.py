@@ -15,7 +15,7 @@ import pytest
 import query.finder
 from indexer.build import build_index
 from indexer.corpus import held_out_logos
-from indexer.digits import find_store
+from indexer.digits import find_store, record_decimals
 from indexer.errors import StoreDamaged, UsageError
 from indexer.index_files import open_index
 from indexer.manifest import DECIMALS_NAME, Manifest, write_manifest
@@ -72,7 +72,9 @@ def write_store(home, digits):
     summariser = Summariser(3)
     summariser.update(digits)
     n, summary = len(digits), summariser.summary()
-    write_manifest(folder, Manifest("pi", n, DECIMALS_NAME, False, n, 0, summary, {"how": "test"}))
+    record = record_decimals(folder / DECIMALS_NAME, 0, summary, 1)
+    facts = ("pi", n, DECIMALS_NAME, False, n, 0)
+    write_manifest(folder, Manifest(*facts, summary, record, {"how": "test"}))
     return find_store(home, "pi", n)
 
 
@@ -428,32 +430,40 @@ def id_places(index):
 
 
 def patch_ids(index, values, every=1):
-    """Overwrite every n-th id on disk."""
+    """Overwrite every n-th id on disk, under an index that is open: opening finds some of this."""
     path = index.shards[0].folder / "lists.bin"
     content = np.fromfile(path, np.uint8)
     places = id_places(index)[::every]
     content[places[:, None] + np.arange(8)] = np.full((len(places), 1), values, "<i8").view("u1")
-    path.write_bytes(content.tobytes())
+    overwrite(path, content)
+
+
+def overwrite(path, content):
+    """In place: maps of the file change with it."""
+    with path.open("rb+") as file:
+        file.write(content.tobytes())
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("wrong", [N_SMALL, 1 << 40, 2**63 - 1, -1, -1000, -(2**63)])
 @pytest.mark.usefixtures("many_slices")
 def test_an_id_that_is_no_window_is_damage(damaged, wrong, threads):
-    patch_ids(open_index(damaged), wrong, every=3)
-    search = IndexSearch(open_index(damaged), damaged.open(), threads)
-    with pytest.raises(StoreDamaged, match="pilogo build --replace"):
+    index = open_index(damaged)
+    patch_ids(index, wrong, every=3)
+    search = IndexSearch(index, damaged.open(), threads)
+    with pytest.raises(StoreDamaged, match="past its decimals; next: pilogo build --digits 15e4"):
         search.closest_windows(cost_table(LOGOS[3]), 10, FEW)
-    shorter = IndexSearch(open_index(damaged), damaged.open(1000), threads)
-    with pytest.raises(StoreDamaged, match="pilogo build --replace"):
+    shorter = IndexSearch(index, damaged.open(1000), threads)
+    with pytest.raises(StoreDamaged, match="past its decimals"):
         shorter.closest_windows(cost_table(LOGOS[3]), 3, FEW)
 
 
 @pytest.mark.parametrize("past", [0, 82])
 def test_an_id_in_the_last_83_digits_is_damage_too(damaged, past):
     """There are digits, but no whole window."""
-    patch_ids(open_index(damaged), count_windows(N_SMALL) + past)
-    search = IndexSearch(open_index(damaged), damaged.open(), 1)
+    index = open_index(damaged)
+    patch_ids(index, count_windows(N_SMALL) + past)
+    search = IndexSearch(index, damaged.open(), 1)
     with pytest.raises(StoreDamaged):
         search.closest_windows(cost_table(LOGOS[3]), 10, FEW)
 
@@ -461,13 +471,14 @@ def test_an_id_in_the_last_83_digits_is_damage_too(damaged, past):
 @pytest.mark.parametrize("seed", range(6))
 def test_random_bytes_in_the_lists_never_crash(damaged, seed):
     random = np.random.default_rng(seed)
-    path = open_index(damaged).shards[0].folder / "lists.bin"
+    index = open_index(damaged)
+    path = index.shards[0].folder / "lists.bin"
     content = np.fromfile(path, np.uint8)
     places = random.integers(0, len(content), 10 ** random.integers(0, 6))
     content[places] = random.integers(0, 256, len(places), dtype=np.uint8)
-    path.write_bytes(content.tobytes())
+    overwrite(path, content)
     digits = damaged.open()
-    search = IndexSearch(open_index(damaged), digits, 2)
+    search = IndexSearch(index, digits, 2)
     for logo in LOGOS[:4]:
         table = cost_table(logo)
         try:

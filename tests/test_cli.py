@@ -46,14 +46,14 @@ def test_a_damaged_index_is_one_line_for_a_stream_too_and_exact_does_without(
 ):
     home = tmp_path / "home"
     shutil.copytree(indexed_home, home)
-    with (next(home.glob("pi-*")) / "index" / "coder.npz").open("ab") as file:
+    with (next(home.glob("pi-*/index")) / "coder.npz").open("ab") as file:
         file.write(b"x")
     result = pilogo("find", "-", home=home, stdin="7" * 84 + "\n")
     assert result.returncode == 4
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
     assert "coder.npz has" in result.stderr
-    assert "next: pilogo build --digits 1e7 --replace" in result.stderr
+    assert "next: pilogo build --digits 1e7" in result.stderr
     assert pilogo("find", "-", "--exact", home=home, stdin="7" * 84 + "\n").returncode == 0
 
 
@@ -313,7 +313,7 @@ def test_two_first_uses_at_once_both_answer(tmp_path):
     assert [process.returncode for process in processes] == [0, 0]
     first, second = (json.loads(stdout)["matches"] for stdout, _ in outputs)
     assert first == second
-    assert sum("is being made by process" in stderr for _, stderr in outputs) == 1
+    assert any("is being made or indexed by process" in stderr for _, stderr in outputs)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

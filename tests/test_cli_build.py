@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -78,15 +79,16 @@ def test_it_computes_and_builds_and_prints_the_folder(built):
     folder = home / f"pi-{N}" / "index"
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"{folder}\n"
-    plan, before = result.stderr.splitlines()
+    plan, before, done = result.stderr.splitlines()
     assert plan.startswith("the index of 200,000 decimals of pi, ")
     assert "of memory, " in plan
     assert " MB on disk and " in plan
     assert before.startswith("before that 200,000 decimals of pi are computed: about ")
+    assert re.fullmatch(r"built in \d+ s; peak memory \d+ MB", done)
     store = find_store(home, "pi", N)
     assert (store.n, open_index(store).n) == (N, N)
     assert sorted(path.name for path in store.folder.iterdir()) == [
-        "decimals.txt", "index", "index.lock", "manifest.json",
+        "decimals.txt", "index", "manifest.json",
     ]  # fmt: skip
 
 
@@ -108,15 +110,18 @@ def test_an_index_that_is_there_is_kept(there):
     result = pilogo("build", "--digits", "2e5", home=there)
     assert result.returncode == 0
     assert result.stdout == f"{there / f'pi-{N}' / 'index'}\n"
-    assert result.stderr == "the index is complete and kept (--replace builds it again)\n"
+    said = "the index is complete, sound and kept (--replace builds it again)\n"
+    assert result.stderr == said
     assert stamps(there) == before
 
 
 def test_without_digits_the_largest_store_is_meant(there):
     compute_digits(there, 1000)
     result = pilogo("build", "--dry-run", home=there)
-    assert result.returncode == 0
-    assert result.stdout == f"{there / f'pi-{N}' / 'index'}\n"
+    assert (result.returncode, result.stdout) == (0, "")
+    plan, told = result.stderr.splitlines()
+    assert plan.startswith(f"the index of {N:,} decimals of pi, ")
+    assert told == "it is built already: build would read it through, and mend it"
 
 
 def test_without_a_store_ten_million_are_meant(tmp_path):
@@ -162,18 +167,20 @@ def test_replace_builds_the_same_again(there):
     assert not (index.parent / "index.old").exists()
 
 
-def test_a_damaged_index_is_said_and_replaced(there):
+def test_a_damaged_index_is_refused_and_mended(there):
     index = there / f"pi-{N}" / "index"
     before = digests(index)
     (index / "coder.npz").write_bytes(b"nothing")
+    refused = pilogo("verify", "--digits", "2e5", "--logos", "1", home=there)
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert "coder.npz has 7 bytes; the manifest says" in refused.stderr
+    assert refused.stderr.endswith("next: pilogo build --digits 2e5\n")
     result = pilogo("build", "--digits", "2e5", home=there)
-    assert (result.returncode, result.stdout) == (4, "")
-    assert len(result.stderr.splitlines()) == 1
-    assert "coder.npz" in result.stderr
-    assert f"pilogo build --digits 2e5 --replace --home {there}" not in result.stderr
-    assert "pilogo build --digits 2e5 --replace" in result.stderr
-    assert pilogo("build", "--digits", "2e5", "--replace", home=there).returncode == 0
+    assert (result.returncode, result.stdout) == (0, f"{index}\n")
+    assert "to be mended: " in result.stderr
+    assert "coder.npz has 7 bytes" in result.stderr
     assert digests(index) == before
+    assert not (index.parent / "index.old").exists()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
@@ -202,7 +209,7 @@ def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(unbroken, tmp_p
     assert (folder / "index.wip" / "coder.npz").exists()
     again = pilogo("build", "--digits", "3e6", home=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "reusing the codebooks of an earlier run" in again.stderr.splitlines()
+    assert "reusing the codebooks that are there" in again.stderr.splitlines()
     assert not (folder / "index.wip").exists()
     assert digests(folder / "index") == digests(unbroken.folder / "index")
 
@@ -210,13 +217,12 @@ def test_an_interrupted_build_goes_on_and_ends_in_the_same_bytes(unbroken, tmp_p
 def test_two_builders_at_once_are_not_let_in(there):
     index = there / f"pi-{N}" / "index"
     shutil.rmtree(index)
-    with FileLock(index.parent / "index.lock"):
+    with FileLock(there / f"pi-{N}.lock"):
         result = pilogo("build", "--digits", "2e5", home=there)
     assert (result.returncode, result.stdout) == (4, "")
     complaint = result.stderr.splitlines()[-1]
     assert result.stderr.count("pilogo:") == 1
-    assert complaint.startswith("pilogo: the index of ")
-    assert "is being built by another process; wait for it to end" in complaint
+    assert f"pi-{N} is being made or indexed by process {os.getpid()}; wait" in complaint
     assert not index.exists()
 
 

@@ -156,15 +156,15 @@ def test_leftovers_of_a_killed_run_are_cleared_but_not_foreign_files(tmp_path):
 def test_a_replacement_killed_between_its_renames_is_undone(tmp_path):
     folder = compute_digits(tmp_path, 1000).folder
     folder.rename(tmp_path / "pi-1000.old")
-    with Workspace(tmp_path, "pi-1000", "testing"):
+    with Workspace(tmp_path, "pi-1000"):
         assert find_store(tmp_path, "pi", 1000) is not None
         assert not (tmp_path / "pi-1000.old").exists()
 
 
 def test_a_busy_store_names_who_holds_it(tmp_path):
     with (
-        Workspace(tmp_path, "pi-1000", "computing for a test"),
-        pytest.raises(StoreBusy, match=rf"process {os.getpid()} \(computing for a test\)"),
+        Workspace(tmp_path, "pi-1000"),
+        pytest.raises(StoreBusy, match=f"is being made or indexed by process {os.getpid()}; wait"),
     ):
         compute_digits(tmp_path, 1000)
     assert list_stores(tmp_path) == []

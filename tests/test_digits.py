@@ -183,8 +183,10 @@ def test_open_looks_at_both_ends(home, tmp_path, start):
     with store.path.open("rb+") as file:
         file.seek(start)
         file.write(b"\n")
-    with pytest.raises(StoreDamaged, match=f"0x0a at offset {start + 1} "):
+    with pytest.raises(StoreDamaged, match="does not begin and end as its manifest"):
         store.open()
+    with pytest.raises(StoreDamaged, match=f"0x0a at offset {start + 1} "):
+        store.open(prove_ends=False)
 
 
 def test_open_refuses_a_missing_file_and_a_pipe(home, tmp_path):
@@ -193,12 +195,14 @@ def test_open_refuses_a_missing_file_and_a_pipe(home, tmp_path):
     with pytest.raises(StoreDamaged, match=r"decimals\.txt cannot be read: No such file or dir"):
         store.open()
     store.path.mkdir()
-    with pytest.raises(StoreDamaged, match=r"decimals\.txt cannot be read: Is a directory; next"):
+    with pytest.raises(
+        StoreDamaged, match=r"decimals\.txt cannot be read: not a regular file; next"
+    ):
         store.open()
     store.path.rmdir()
     if sys.platform != "win32":
         os.mkfifo(store.path)
-        with pytest.raises(StoreDamaged, match="0 bytes"):
+        with pytest.raises(StoreDamaged, match="not a regular file"):
             store.open()
 
 

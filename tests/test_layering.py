@@ -22,7 +22,7 @@ ONLY_IN = {
         "lettering.py",
     },
     "flint": {"series.py"},
-    "click": {"cli.py", "build_cli.py", "verify_cli.py", "options.py", "entry.py"},
+    "click": {"cli.py", "build_cli.py", "check_cli.py", "verify_cli.py", "options.py", "entry.py"},
     "resvg_py": {"svg_painter.py"},
 }
 

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from indexer.documents import LARGEST_BYTES
+from indexer.checksums import LargeRecord
+from indexer.documents import LARGEST_BYTES, write_document
 from indexer.errors import StoreDamaged
 from indexer.manifest import Manifest, read_manifest, write_manifest
 from indexer.summary import DigitSummary
 
 SUMMARY = DigitSummary(100, "ab" * 32, (10,) * 10, 12345)
-GOOD = Manifest(
-    "pi", 100, "decimals.txt", False, 100, 0, SUMMARY, {"how": "computed", "seconds": 1.5}
-)
+RECORD = LargeRecord(100, "ab" * 32, "cd" * 32, ("ef" * 32,))
+MADE = {"how": "computed", "seconds": 1.5}
+GOOD = Manifest("pi", 100, "decimals.txt", False, 100, 0, SUMMARY, RECORD, MADE)
 
 
 @pytest.fixture
@@ -31,27 +32,33 @@ def test_round_trip(folder):
 
 def test_round_trip_in_place_with_a_name_that_is_no_text(folder):
     name = str(folder / "d\udcff.txt")
-    manifest = Manifest("pi", 100, name, True, 103, 2, SUMMARY, {})
+    manifest = Manifest("pi", 100, name, True, 103, 2, SUMMARY, RECORD, {})
     write_manifest(folder, manifest)
     assert read_manifest(folder) == manifest
 
 
 def changed(folder: Path, keys: tuple[str, ...], value: object) -> None:
     path = folder / "manifest.json"
-    document = json.loads(path.read_text())
+    document = unsealed(path)
     inner = document
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = value
-    path.write_text(json.dumps(document))
+    write_document(path, document)
+
+
+def unsealed(path: Path) -> dict:
+    document = json.loads(path.read_text())
+    del document["seal"]
+    return document
 
 
 @pytest.mark.parametrize(
     ("keys", "value", "words"),
     [
         (("format",), "other", "'other'.*another program's"),
-        (("version",), 2, "version 2 is too new.*update pilogo"),
-        (("version",), 0, "version 0 is too old"),
+        (("version",), 3, "version 3 is too new.*update pilogo"),
+        (("version",), 1, "version 1 is too old"),
         (("version",), True, "version is True"),
         (("version",), "1", "version is '1'"),
         (("constant",), "tau", "'tau'; it must be one of pi, e"),
@@ -74,8 +81,14 @@ def changed(folder: Path, keys: tuple[str, ...], value: object) -> None:
         (("file", "bytes"), 101, "file.bytes is 101"),
         (("file", "skip"), 1, "file.skip is 1"),
         (("file", "skip"), -1, "file.skip is -1"),
-        (("file", "sha256"), "AB" * 32, "lower case"),
-        (("file", "sha256"), "ab", "'ab'"),
+        (("decimals", "bytes"), 101, "decimals.bytes is 101; it must be n = 100"),
+        (("decimals", "sha256"), "AB" * 32, "lower case"),
+        (("decimals", "sha256"), "ab", "'ab'"),
+        (("decimals", "ends_sha256"), None, "decimals.ends_sha256 is None"),
+        (("decimals", "block_bytes"), 4096, "decimals.block_bytes is 4096"),
+        (("decimals", "blocks"), [], "decimals.blocks is .*a list of 1"),
+        (("decimals", "blocks"), ["ab" * 32] * 2, "decimals.blocks is .*a list of 1"),
+        (("decimals", "blocks"), [7], "decimals.blocks.0 is 7"),
         (("digit_counts",), [10] * 9 + [11], "add up to n = 100"),
         (("digit_counts",), [100], "ten counts"),
         (("digit_counts",), [True] * 10, "ten counts"),
@@ -93,13 +106,13 @@ def test_each_doubtful_field_is_named(folder, keys, value, words):
 
 
 @pytest.mark.parametrize(
-    "key", ["format", "version", "constant", "n", "file", "digit_counts", "made"]
+    "key", ["format", "version", "constant", "n", "file", "digit_counts", "made", "decimals"]
 )
 def test_each_missing_field_is_named(folder, key):
     path = folder / "manifest.json"
-    document = json.loads(path.read_text())
+    document = unsealed(path)
     del document[key]
-    path.write_text(json.dumps(document))
+    write_document(path, document)
     with pytest.raises(StoreDamaged, match=f"{key} is None; it must be present"):
         read_manifest(folder)
 
@@ -129,6 +142,21 @@ def test_truncations_are_refused(folder):
         path.write_bytes(whole[:length])
         with pytest.raises(StoreDamaged):
             read_manifest(folder)
+
+
+def test_a_field_changed_without_its_seal_is_found(folder):
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace("12345", "12346"))
+    with pytest.raises(StoreDamaged, match="is not what was written"):
+        read_manifest(folder)
+
+
+def test_a_link_is_not_followed(folder, tmp_path):
+    path = folder / "manifest.json"
+    path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(StoreDamaged, match="a link out of the store is not followed"):
+        read_manifest(folder)
 
 
 def test_no_manifest(folder):

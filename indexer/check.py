@@ -1,0 +1,222 @@
+"""Every file of a store against its manifest.
+
+Small files are hashed. Of large ones the size and the ends are compared, and where the check is
+deep every block is read and hashed. Nothing stops at the first damage.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from indexer.checksums import LargeRecord, hash_blocks
+from indexer.digits import DigitStore, SurveyedStore
+from indexer.errors import ClaimFailed, StoreDamaged, reason
+from indexer.home import build_command
+from indexer.index_files import (
+    map_lists,
+    prove_shard_manifest,
+    read_coder,
+    read_manifest_of,
+    read_proven,
+)
+from indexer.index_folders import WORK_NAME, index_folder
+from indexer.index_manifest import (
+    CODER_NAME,
+    FAISS_NAME,
+    LISTS_NAME,
+    MANIFEST_NAME,
+    IndexManifest,
+    shard_name,
+)
+from indexer.manifest import MANIFEST_NAME as STORE_MANIFEST_NAME
+from indexer.mapping import open_plain
+from indexer.progress import Progress, Tally, silent
+from indexer.rows import Row
+
+CHECK_COLUMNS = ("constant", "n", "file", "bytes", "compared", "ok", "damage")
+_EVERY_BYTE = "every byte"
+_ENDS = "size and ends"
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """A file, its bytes by its manifest, how it was compared, and what is wrong with it.
+
+    shard is the first start of the shard it belongs to.
+    """
+
+    path: Path
+    n_bytes: int | None
+    compared: str
+    damage: StoreDamaged | None
+    shard: int | None = None
+
+
+@dataclass
+class StoreChecks:
+    """What was found of one store: its files, and what is said of it beside."""
+
+    entry: SurveyedStore
+    files: list[FileCheck]
+    notes: list[str]
+
+
+def check_index_files(
+    folder: Path,
+    manifest: IndexManifest,
+    threads: int,
+    progress: Progress = silent,
+    *,
+    deep: bool,
+) -> list[FileCheck]:
+    """Every file that an index's manifest names; the manifest itself has been read.
+
+    Reports the stage check where it is deep. Cost: 0.6 s for 10^9 bytes in memory and thread.
+    """
+    remedy = build_command(folder.parent)
+    coder = manifest.coder
+    checks = [
+        _check_small(
+            folder / CODER_NAME,
+            coder.n_bytes,
+            lambda: read_coder(folder / CODER_NAME, coder, remedy),
+        )
+    ]
+    lists: list[tuple[Path, LargeRecord, int]] = []
+    for first, n_windows in manifest.shards:
+        inner = folder / shard_name(first)
+        path = inner / MANIFEST_NAME
+        try:
+            shard = prove_shard_manifest(inner, manifest.build, (first, n_windows), remedy)
+        except StoreDamaged as error:
+            checks.append(FileCheck(path, None, _EVERY_BYTE, error, first))
+            continue
+        checks.append(FileCheck(path, path.stat().st_size, _EVERY_BYTE, None, first))
+        index = shard.index
+        checks.append(
+            _check_small(
+                inner / FAISS_NAME,
+                index.n_bytes,
+                partial(read_proven, inner / FAISS_NAME, index, remedy),
+                first,
+            )
+        )
+        lists.append((inner / LISTS_NAME, shard.lists, first))
+    total = sum(record.n_bytes for _, record, _ in lists)
+    tally = Tally("check", total, "bytes", progress) if deep else None
+    for path, record, first in lists:
+        damage = _damage(partial(_prove_lists, path, record, remedy, threads, tally))
+        checks.append(
+            FileCheck(path, record.n_bytes, _EVERY_BYTE if deep else _ENDS, damage, first)
+        )
+    return checks
+
+
+def check_store_files(
+    entry: SurveyedStore, threads: int, progress: Progress = silent, *, deep: bool
+) -> StoreChecks:
+    """Every file of a store: manifest and decimals, and those of its index where it has one."""
+    found = StoreChecks(entry, [], _leftovers(entry.folder))
+    path = entry.folder / STORE_MANIFEST_NAME
+    store = entry.store
+    if store is None:
+        found.files.append(FileCheck(path, None, _EVERY_BYTE, entry.damage))
+        return found
+    found.files.append(FileCheck(path, path.stat().st_size, _EVERY_BYTE, None))
+    damage = _damage(store.open)
+    if deep and damage is None:
+        damage = _damage(partial(store.require_sound, threads, progress))
+    compared = _EVERY_BYTE if deep else _ENDS
+    found.files.append(FileCheck(store.path, store.n_bytes, compared, damage))
+    folder = index_folder(entry.folder)
+    if folder:
+        found.files += _check_index(store, folder, threads, progress, deep=deep)
+    return found
+
+
+def _check_index(
+    store: DigitStore, folder: Path, threads: int, progress: Progress, *, deep: bool
+) -> list[FileCheck]:
+    path = folder / MANIFEST_NAME
+    try:
+        manifest = read_manifest_of(store, folder, build_command(store.folder))
+    except StoreDamaged as damage:
+        return [FileCheck(path, None, _EVERY_BYTE, damage)]
+    own = FileCheck(path, path.stat().st_size, _EVERY_BYTE, None)
+    return [own, *check_index_files(folder, manifest, threads, progress, deep=deep)]
+
+
+def check_rows(found: StoreChecks) -> list[Row]:
+    """Rows of CHECK_COLUMNS; a file used in place by its whole path."""
+    entry = found.entry
+    rows = []
+    for check in found.files:
+        inside = check.path.is_relative_to(entry.folder)
+        name = check.path.relative_to(entry.folder) if inside else check.path
+        rows.append(
+            {
+                "constant": entry.constant,
+                "n": entry.n,
+                "file": str(name),
+                "bytes": check.n_bytes,
+                "compared": check.compared,
+                "ok": check.damage is None,
+                "damage": str(check.damage or ""),
+            }
+        )
+    return rows
+
+
+def raise_damage(found: Sequence[StoreChecks]) -> None:
+    """ClaimFailed, or StoreDamaged where a store's manifest itself is, if any file is damaged."""
+    checks = [check for one in found for check in one.files]
+    damaged = [check for check in checks if check.damage]
+    if not damaged:
+        return
+    kind = StoreDamaged if any(one.entry.store is None for one in found) else ClaimFailed
+    raise kind(f"{len(damaged)} of {len(checks)} files are damaged; the first: {damaged[0].damage}")
+
+
+def _check_small(
+    path: Path, n_bytes: int, prove: Callable[[], object], shard: int | None = None
+) -> FileCheck:
+    return FileCheck(path, n_bytes, _EVERY_BYTE, _damage(prove), shard)
+
+
+def _damage(prove: Callable[[], object]) -> StoreDamaged | None:
+    try:
+        prove()
+    except StoreDamaged as damage:
+        return damage
+    return None
+
+
+def _prove_lists(
+    path: Path, record: LargeRecord, remedy: str, threads: int, tally: Tally | None
+) -> None:
+    """StoreDamaged unless a file of lists is as recorded; with a tally every block is read."""
+    map_lists(path, record, remedy)
+    if tally is None:
+        return
+    try:
+        with open_plain(path) as file:
+            found = hash_blocks(file.fileno(), 0, record.n_bytes, threads, tally.add)
+    except OSError as error:
+        raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None
+    bad = [k for k, pair in enumerate(zip(found, record.blocks, strict=True)) if len(set(pair)) > 1]
+    if bad:
+        first, end = record.block_range(bad[0])
+        more = f", and {len(bad) - 1} more blocks" if len(bad) > 1 else ""
+        raise StoreDamaged(
+            f"{path}: bytes {first:,} to {end - 1:,} are not what its manifest says (sha256 of "
+            f"block {bad[0]} of {len(found)}{more}); next: {remedy}"
+        )
+
+
+def _leftovers(folder: Path) -> list[str]:
+    """What a run that did not end has left beside a store or in it."""
+    work = folder / WORK_NAME
+    if work.is_dir():
+        return [f"{work} is of a build that did not end; next: {build_command(folder)}"]
+    return []
