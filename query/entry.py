@@ -1,36 +1,45 @@
-"""Where the program starts, and the one place that turns errors into a line and an exit code."""
+"""Where the program starts, and the one place that turns errors into a line and an exit code.
+
+Signals are handled before anything else is imported.
+"""
 
 import contextlib
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
-import click
+from query.interrupts import Terminated, ignore, listen
 
-from indexer.errors import PilogoError, StoreError
+_BUG = 1
 
 
 def complain(message: str) -> None:
     """Say on standard error, in one line, what is wrong."""
     line = "".join(c if c.isprintable() else " " for c in message)
     with contextlib.suppress(OSError, ValueError):  # there is nowhere else to say it
-        click.echo(f"pilogo: {' '.join(line.split())}", err=True)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + signum)
+        sys.stderr.write(f"pilogo: {' '.join(line.split())}\n")
+        sys.stderr.flush()
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0, or the code of what went wrong, with one line about it."""
-    signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_run(sys.argv[1:]))
+    listen()
+    try:
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        complain("interrupted")
+        code = 130
+    except Terminated as error:
+        complain("terminated")
+        code = int(str(error.code))
+    ignore()
+    sys.exit(code)
 
 
 def _run(arguments: list[str]) -> int:
     """The exit code of one command line; a reader who has seen enough is no error."""
+    from indexer.errors import StoreError  # noqa: PLC0415 - signals are handled first
+
     if sys.stdin is None or sys.stderr is None:  # closed by whoever started us
         nothing = os.fdopen(os.open(os.devnull, os.O_RDWR), "r+", encoding="utf-8")
         sys.stdin, sys.stderr = sys.stdin or nothing, sys.stderr or nothing
@@ -47,14 +56,25 @@ def _run(arguments: list[str]) -> int:
         _drop_output()
         complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
         return StoreError.exit_code
+    except MemoryError:
+        complain("memory is used up; free some, raise the limit, or use fewer --threads")
+        return StoreError.exit_code
+    except Exception as error:
+        if os.environ.get("PILOGO_TRACEBACK"):
+            raise
+        complain(f"a bug: {type(error).__name__}: {error}; PILOGO_TRACEBACK=1 shows where")
+        return _BUG
     return code
 
 
 def _invoke(arguments: list[str]) -> int:
     """Run a command; its errors as one line and a code. click's own main has other codes."""
-    try:
-        from query.cli import cli  # noqa: PLC0415 - it imports this module
+    import click  # noqa: PLC0415 - signals are handled first
 
+    from indexer.errors import PilogoError  # noqa: PLC0415
+    from query.cli import cli  # noqa: PLC0415 - it imports this module
+
+    try:
         with cli.make_context("pilogo", arguments) as context:
             cli.invoke(context)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -69,9 +89,8 @@ def _invoke(arguments: list[str]) -> int:
     except PilogoError as error:
         complain(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        complain("interrupted")
-        return 130
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
     return 0
 
 
