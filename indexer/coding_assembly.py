@@ -38,7 +38,7 @@ from indexer.cells import (
     SUBCODE_DIRECTIONS,
     SUBCODES,
 )
-from indexer.ir import JobFields, loop
+from indexer.ir import JobFields, load, loop, row, store
 from indexer.projection import DIRECTIONS, LARGEST
 from indexer.window import WINDOW
 
@@ -105,25 +105,12 @@ def assembly() -> str:
     return _DECLARATIONS + _project() + nearest + _subtract() + _interleave() + _code()
 
 
-def _row(name: str, base: str, index: str, size: int) -> str:
-    """IR of the address %name of a row of so many bytes."""
-    return f"""%{name}.bytes = mul i64 %{index}, {size}
-%{name} = getelementptr i8, ptr %{base}, i64 %{name}.bytes
-"""
-
-
 def _read(name: str, base: str, offset: int, kind: str, align: int = 1) -> str:
-    """IR that loads %name from a number of bytes after a pointer."""
-    return f"""%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}
-%{name} = load {kind}, ptr %{name}.at, align {align}
-"""
+    return load(name, base, offset, kind, align)
 
 
 def _write(name: str, base: str, offset: int, kind: str, align: int = _VECTOR) -> str:
-    """IR that stores %name a number of bytes after a pointer."""
-    return f"""%{name}.to = getelementptr i8, ptr %{base}, i64 {offset}
-store {kind} %{name}, ptr %{name}.to, align {align}
-"""
+    return store(name, base, offset, kind, align)
 
 
 def _read_all_lanes(name: str, base: str, offset: int, kind: str = "i32") -> str:
@@ -169,12 +156,12 @@ def _spell() -> str:
 def _project() -> str:
     """IR of @project: the packs of a block, x + 128, from its two streams; a pass at a time."""
     sums = [f"%sum{d}.{r}" for d in range(PASS) for r in range(_PASS_PHASES)]
-    body = _row("of.pass", "weights", "pass", QUADS * 2 * PASS * 4)
-    body += _row("pass.offsets", "offsets", "pass", PASS * 4)
-    body += _row("pass.factors", "factors", "pass", PASS * 4)
-    body += _row("pass.packs", "packs", "pass", _PASS_PACKS * _PACK_BYTES)
-    body += _row("out", "pass.packs", "phase", _VECTOR)
-    body += _row("shifted", "streams", "phase", 1)
+    body = row("of.pass", "weights", "pass", QUADS * 2 * PASS * 4)
+    body += row("pass.offsets", "offsets", "pass", PASS * 4)
+    body += row("pass.factors", "factors", "pass", PASS * 4)
+    body += row("pass.packs", "packs", "pass", _PASS_PACKS * _PACK_BYTES)
+    body += row("out", "pass.packs", "phase", _VECTOR)
+    body += row("shifted", "streams", "phase", 1)
     for d in range(PASS):
         body += _read_all_lanes(f"offset{d}", "pass.offsets", 4 * d)
         for r in range(_PASS_PHASES):
@@ -196,7 +183,7 @@ def _project() -> str:
 
 def _add_quad() -> str:
     """IR that adds four pixels, both features, to the sums of a pass."""
-    text = _row("of.quad", "of.pass", "quad", 2 * PASS * 4) + _row("pixels", "shifted", "quad", 4)
+    text = row("of.quad", "of.pass", "quad", 2 * PASS * 4) + row("pixels", "shifted", "quad", 4)
     for f in range(2):
         for r in range(_PASS_PHASES):
             text += _read(f"data{f}.{r}", "pixels", f * _STREAM + r, _INTS)
@@ -250,7 +237,7 @@ def _nearest(n_packs: int, together: int) -> str:
     once for `together` phases, whose packs stay in registers.
     """
     before = after = ""
-    body = _row("record", "records", "centre", 4 * (n_packs + _RECORD_EXTRA))
+    body = row("record", "records", "centre", 4 * (n_packs + _RECORD_EXTRA))
     body += "".join(_read_all_lanes(f"weights{k}", "record", 4 * k) for k in range(n_packs))
     body += _read_all_lanes("start", "record", 4 * n_packs)
     body += _read_all_lanes("rank", "record", 4 * n_packs + 4)
@@ -278,7 +265,7 @@ store {_INTS} %new{r}, ptr %best{r}
 %both{r} = or {_INTS} %word{r}, %raised{r}
 """
         after += _write(f"both{r}", "phase.words", r * _VECTOR, _INTS)
-    sweep = "".join(_row(f"phase.{n}", n, "phase", _VECTOR) for n in ("packs", "indices", "words"))
+    sweep = "".join(row(f"phase.{n}", n, "phase", _VECTOR) for n in ("packs", "indices", "words"))
     sweep += before + loop("centre", 0, "%n_centres", 1, body) + after
     arguments = """ptr noalias %packs, ptr noalias %records, i64 %n_centres, ptr noalias %indices,
   i32 %shift, ptr noalias %words"""
@@ -296,7 +283,7 @@ def _subtract() -> str:
 
     One gather a pack.
     """
-    body = _row("index.row", "indices", "phase", _VECTOR) + _row("x", "packs", "phase", _VECTOR)
+    body = row("index.row", "indices", "phase", _VECTOR) + row("x", "packs", "phase", _VECTOR)
     body += _read("index", "index.row", 0, _INTS, _VECTOR)
     for k in range(_GROUP_PACKS):
         body += _read(f"x{k}", "x", k * _PACK_BYTES, _BYTES, _VECTOR)
@@ -349,9 +336,9 @@ def _quantise() -> str:
 %group.bits = mul i64 %group, %bits
 %group.shift = trunc i64 %group.bits to i32
 """
-    cells += _row("group.packs", "packs", "group", _GROUP_PACKS * _PACK_BYTES)
-    cells += _row("group.records", "centroid_records", "before", records)
-    cells += _row("group.centroids", "centroids", "before", GROUP_DIRECTIONS)
+    cells += row("group.packs", "packs", "group", _GROUP_PACKS * _PACK_BYTES)
+    cells += row("group.records", "centroid_records", "before", records)
+    cells += row("group.centroids", "centroids", "before", GROUP_DIRECTIONS)
     cells += f"""call void @nearest{_GROUP_PACKS}(ptr %group.packs, ptr %group.records,
   i64 %n_centroids, ptr %indices, i32 %group.shift, ptr %words)
 call void @subtract(ptr %group.packs, ptr %indices, ptr %group.centroids)
@@ -362,9 +349,9 @@ call void @subtract(ptr %group.packs, ptr %indices, ptr %group.centroids)
 %part.narrow = trunc i64 %part.bits to i32
 %part.shift = and i32 %part.narrow, 31
 """
-    codes += _row("part.packs", "packs", "part", _PART_PACKS * _PACK_BYTES)
-    codes += _row("part.records", "codeword_records", "part", records)
-    codes += _row("part.words", "code.words", "part.word", 4 * BLOCK)
+    codes += row("part.packs", "packs", "part", _PART_PACKS * _PACK_BYTES)
+    codes += row("part.records", "codeword_records", "part", records)
+    codes += row("part.words", "code.words", "part.word", 4 * BLOCK)
     codes += f"""call void @nearest{_PART_PACKS}(ptr %part.packs, ptr %part.records,
   i64 {CODEWORDS}, ptr %indices, i32 %part.shift, ptr %part.words)
 """
@@ -374,8 +361,8 @@ call void @subtract(ptr %group.packs, ptr %indices, ptr %group.centroids)
 def _code() -> str:
     """IR of @code: block after block; the last overlaps the one before so that it is whole."""
     block = "%begin = call i64 @llvm.smin.i64(i64 %block, i64 %last)\n"
-    block += _row("from", "digits", "begin", 1)
-    block += _row("cells.to", "cells", "begin", 4) + _row("codes.to", "codes", "begin", 8)
+    block += row("from", "digits", "begin", 1)
+    block += row("cells.to", "cells", "begin", 4) + row("codes.to", "codes", "begin", 8)
     block += _spell() + "call void @project(ptr %job, ptr %streams, ptr %packs)\n"
     block += f"store [{_WORDS * BLOCK} x i32] zeroinitializer, ptr %words\n"
     block += _quantise()

@@ -10,8 +10,12 @@ load from its cache; and there is no cache of code to keep, trust or invalidate.
 import ctypes
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
+from typing import Protocol, TypeVar
 
 import llvmlite.binding as llvm
+import numpy as np
+
+from indexer.errors import UsageError
 
 
 class JobFields:
@@ -37,6 +41,54 @@ class JobFields:
             f"%{label}.{field}.at = getelementptr i64, ptr %job, i64 {self.fields.index(field)}\n"
             f"store i64 {value}, ptr %{label}.{field}.at\n"
         )
+
+
+class Job:
+    """The fields of a routine's argument, set and read by name.
+
+    words is int64[fields], and address its own: what the routine is called with. Fields that hold addresses do not keep their arrays alive: whoever sets them does.
+    """
+
+    def __init__(self, layout: JobFields) -> None:
+        self._index = {name: i for i, name in enumerate(layout.fields)}
+        self.words = np.zeros(len(layout.fields), dtype=np.int64)
+        self._doubles = self.words.view(np.float64)
+        self.address = self.words.ctypes.data
+
+    def set(self, **fields: int) -> None:
+        """Set integers and addresses."""
+        for name, value in fields.items():
+            self.words[self._index[name]] = value
+
+    def set_doubles(self, **fields: float) -> None:
+        """Set fields that the routine reads as float64."""
+        for name, value in fields.items():
+            self._doubles[self._index[name]] = value
+
+    def get(self, name: str) -> int:
+        """An integer."""
+        return int(self.words[self._index[name]])
+
+
+def row(name: str, base: str, index: str, size: int) -> str:
+    """IR of the address %name of a row of so many bytes."""
+    return f"""%{name}.bytes = mul i64 %{index}, {size}
+%{name} = getelementptr i8, ptr %{base}, i64 %{name}.bytes
+"""
+
+
+def load(name: str, base: str, offset: int, kind: str, align: int) -> str:
+    """IR that loads %name from a number of bytes after a pointer."""
+    return f"""%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}
+%{name} = load {kind}, ptr %{name}.at, align {align}
+"""
+
+
+def store(name: str, base: str, offset: int, kind: str, align: int) -> str:
+    """IR that stores %name a number of bytes after a pointer."""
+    return f"""%{name}.to = getelementptr i8, ptr %{base}, i64 {offset}
+store {kind} %{name}, ptr %{name}.to, align {align}
+"""
 
 
 def loop(name: str, begin: str | int, end: str | int, step: int, body: str) -> str:
@@ -80,6 +132,41 @@ def shuffle(name: str, lanes: int, a: str, b: str, picks: range | list[int]) -> 
 def host_features() -> frozenset[str]:
     """LLVM's names for what this processor has."""
     return frozenset(name for name, on in llvm.get_host_cpu_features().items() if on)
+
+
+class _InstructionSet(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+
+
+Set = TypeVar("Set", bound=_InstructionSet)
+
+
+def available_sets(sets: Sequence[Set]) -> list[Set]:
+    """Those of the instruction sets, best first, that this processor has."""
+    return [isa for isa in sets if host_features().issuperset(isa.features)]
+
+
+def choose_set(sets: Sequence[Set], name: str | None) -> Set:
+    """The instruction set of that name, or the best this processor has.
+
+    Raises UsageError for a set that is unknown or that this processor lacks.
+    """
+    choices = available_sets(sets)
+    for isa in choices:
+        if name in {None, isa.name}:
+            return isa
+    names = ", ".join(isa.name for isa in choices)
+    raise UsageError(f"instruction set {name} is not one of this processor's: {names}")
+
+
+def features_without(sets: Sequence[Set], isa: Set) -> set[str]:
+    """LLVM's names for what better sets than this one need: code for it must not use them."""
+    better = sets[: sets.index(isa)]
+    return {name for other in better for name in other.features} - {*isa.features}
 
 
 def compile_module(

@@ -129,7 +129,7 @@ class IndexSearch:
         passes = _Passes(self._shards, query, table, top, self._n_windows, self._index.folder)
         lost = min(_AIM * missed / planned, _MOST_LOST)
         limits = calibration.limits(distance, lost)
-        if passes.count_windows(limits) > _MANY_WINDOWS:
+        if passes.find(limits) > _MANY_WINDOWS:
             limits = calibration.limits(distance, max(_GLANCE, lost))
         for _ in range(_MOST_PASSES):
             if not passes.look(limits, scan_seconds):
@@ -180,21 +180,23 @@ class _Passes:
         self._lowest = table.law.lowest
         self._shards = shards
         self._query = query
+        self._probes: list[Probes] = []
         self._n_lists = self._n_scanned = self._n_candidates = self._n_passes = 0
 
-    def count_windows(self, limits: Limits) -> int:
-        """How many windows there are to look at within limits."""
-        found = [threads[0].find_probes(self._query, limits) for threads in self._shards]
-        return sum(probes.n_windows for probes in found)
+    def find(self, limits: Limits) -> int:
+        """How many windows there are to look at within limits; their lists are what look opens."""
+        if not self._probes or self._probes[0].limits != limits:
+            self._probes = [threads[0].find_probes(self._query, limits) for threads in self._shards]
+        return sum(probes.n_windows for probes in self._probes)
 
     def look(self, limits: Limits, scan_seconds: float) -> bool:
         """Look as far as `limits`, past where the last pass ended; False: better scan."""
         limits = Limits(
             max(limits.cell, self.limits.cell), max(limits.prediction, self.limits.prediction)
         )
-        probes = [threads[0].find_probes(self._query, limits) for threads in self._shards]
+        n_windows = self.find(limits)
+        probes = self._probes
         n_lists = sum(found.n_lists for found in probes)
-        n_windows = sum(found.n_windows for found in probes)
         if sum(found.n_damaged for found in probes):
             raise self._damage("lists outside of its files")
         n_threads = len(self._shards[0])

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cells import CODEWORDS, GROUPS, LARGEST_BITS, SUBCODES
-from indexer.errors import UsageError
-from indexer.ir import JobFields, MachineCode, host_features
+from indexer.ir import Job, MachineCode, choose_set, features_without
 from indexer.window import WINDOW, count_windows
 from query.assembly.layout import InstructionSet
 from query.assembly.list_layout import (
@@ -181,8 +180,7 @@ class ListKernel:
 
     def __init__(self, isa: InstructionSet) -> None:
         self.isa = isa
-        better = LIST_SETS[: LIST_SETS.index(isa)]
-        without = {name for other in better for name in other.features} - {*isa.features}
+        without = features_without(LIST_SETS, isa)
         self._code = MachineCode(list_assembly(isa), without, light=True)
         self.find = self._code.routine("find")
         self.search = self._code.routine("search")
@@ -198,38 +196,16 @@ class ListKernel:
 
 
 @cache
+def _kernel(isa: InstructionSet) -> ListKernel:
+    return ListKernel(isa)
+
+
 def load_list_kernel(name: str | None = None) -> ListKernel:
     """The kernel of the named instruction set, or of the best this processor has.
 
     Raises UsageError for a set that is unknown or that this processor lacks.
     """
-    choices = [isa for isa in LIST_SETS if host_features().issuperset(isa.features)]
-    for isa in choices:
-        if name in {None, isa.name}:
-            return ListKernel(isa)
-    names = ", ".join(isa.name for isa in choices)
-    raise UsageError(f"instruction set {name} is not one of this processor's: {names}")
-
-
-class _Job:
-    """The int64 fields of a routine's argument, set and read by name."""
-
-    def __init__(self, layout: JobFields) -> None:
-        self._index = {name: i for i, name in enumerate(layout.fields)}
-        self._words = np.zeros(len(layout.fields), dtype=np.int64)
-        self._doubles = self._words.view(np.float64)
-        self.address = self._words.ctypes.data
-
-    def set(self, **fields: int) -> None:
-        for name, value in fields.items():
-            self._words[self._index[name]] = value
-
-    def set_doubles(self, **fields: float) -> None:
-        for name, value in fields.items():
-            self._doubles[self._index[name]] = value
-
-    def get(self, name: str) -> int:
-        return int(self._words[self._index[name]])
+    return _kernel(choose_set(LIST_SETS, name))
 
 
 class ListSearch:
@@ -249,13 +225,13 @@ class ListSearch:
         self._waiting = np.empty(WAITING, dtype=np.int64)
         self._ready = np.zeros(WAITING + BATCH, dtype=np.int64)
         self._found = np.empty((capacity, 2), dtype=np.int64)
-        self._find = _Job(FIND)
+        self._find = Job(FIND)
         self._find.set(
             directory=lists.directory.ctypes.data,
             data_bytes=len(lists.data),
             pending=self._pending.ctypes.data,
         )
-        self._search = _Job(SEARCH)
+        self._search = Job(SEARCH)
         self._search.set(
             data=lists.data.ctypes.data,
             digits=lists.digits.ctypes.data,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.ir import Job
 from indexer.progress import Progress, Step, silent
 from indexer.window import count_windows
 from query.assembly.layout import (
@@ -204,44 +205,37 @@ class _Task:
             "costs": costs,
         }
         self._found = np.empty((_CAPACITY, 2), dtype=np.int64)
-        self._job = np.zeros(len(JOB.fields), dtype=np.int64)
-        self._set(capacity=_CAPACITY, found=self._found.ctypes.data)
-        self._set(**{name: array.ctypes.data for name, array in self._arrays.items()})
-
-    def _set(self, **fields: int) -> None:
-        for name, value in fields.items():
-            self._job[JOB.fields.index(name)] = value
-
-    def _get(self, name: str) -> int:
-        return int(self._job[JOB.fields.index(name)])
+        self._job = Job(JOB)
+        self._job.set(capacity=_CAPACITY, found=self._found.ctypes.data)
+        self._job.set(**{name: array.ctypes.data for name, array in self._arrays.items()})
 
     @property
     def position(self) -> int:
         """Every start of the chunk below this one is done."""
-        return self._get("position")
+        return self._job.get("position")
 
     @property
     def count(self) -> int:
         """How many rows the last run found."""
-        return self._get("count")
+        return self._job.get("count")
 
     @property
     def finished(self) -> bool:
         """Whether the chunk is done."""
-        return self.position >= self._get("end")
+        return self.position >= self._job.get("end")
 
     def begin(self, begin: int, end: int, block: int) -> None:
         """Take the starts [begin, end)."""
         readable = min(end, self._n_digits - _OVERRUN)
         vector_end = readable if block and readable >= block else begin
-        self._set(position=begin, step=0, end=end, vector_end=max(begin, vector_end))
+        self._job.set(position=begin, step=0, end=end, vector_end=max(begin, vector_end))
 
     def run(self, plan: Plan | None, limit: int) -> None:
         """Go on until the chunk is done or the table of finds is full."""
-        self._set(limit=limit, count=0)
+        self._job.set(limit=limit, count=0)
         if plan is not None:
             self._plan = plan
-            self._set(
+            self._job.set(
                 letters=plan.letters.ctypes.data,
                 n_letters=len(plan.letters),
                 kinds=plan.kinds.ctypes.data,

@@ -59,14 +59,14 @@ class Emulated:
         self._process.communicate()
 
     def run(self, job):
-        fields = dict(zip(JOB.fields, job.tolist(), strict=True))
+        fields = dict(zip(JOB.fields, job.words.tolist(), strict=True))
         text = b"".join(self._field(name, fields) for name in JOB.fields)
         watchdog = threading.Timer(60, self._process.kill)
         watchdog.start()
         try:
             self._process.stdin.write(text)
             self._process.stdin.flush()
-            after = np.frombuffer(self._read(job.nbytes), np.int64)
+            after = np.frombuffer(self._read(job.words.nbytes), np.int64)
             count = int(after[JOB.fields.index("count")])
             rows = self._read(16 * count)
         finally:
@@ -74,7 +74,7 @@ class Emulated:
         assert count <= fields["capacity"]
         for index, name in enumerate(JOB.fields):
             if name not in JOB.pointers:
-                job[index] = after[index]
+                job.words[index] = after[index]
         ctypes.memmove(fields["found"], rows, len(rows))
 
     def _read(self, size):

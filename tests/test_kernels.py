@@ -2,10 +2,10 @@ import llvmlite.binding as llvm
 import pytest
 
 from indexer.errors import UsageError
-from indexer.ir import compile_module
+from indexer.ir import compile_module, features_without
 from query.assembly import assembly
 from query.assembly.layout import INSTRUCTION_SETS, PLAIN
-from query.kernels import available, features_without, load_kernel
+from query.kernels import available, load_kernel
 
 
 def test_plain_is_always_there_and_last():
@@ -55,7 +55,7 @@ def test_every_set_compiles_to_its_own_instructions_and_no_better_ones(isa):
 
 def test_a_lower_set_is_compiled_without_the_features_of_the_better_ones():
     for isa in available():
-        machine, module = compile_module(assembly(isa), features_without(isa))
+        machine, module = compile_module(assembly(isa), features_without(INSTRUCTION_SETS, isa))
         text = machine.emit_assembly(module)
         if isa.name in {"avx2", "ssse3", "plain"}:
             assert "%zmm" not in text

@@ -29,7 +29,7 @@ from indexer.cells import (
     SUBCODE_DIRECTIONS,
     SUBCODES,
 )
-from indexer.ir import JobFields, loop
+from indexer.ir import JobFields, load, loop, row, store
 from indexer.projection import DIRECTIONS, LARGEST
 from indexer.window import SHADES, WINDOW
 
@@ -83,7 +83,7 @@ declare i32 @llvm.vector.reduce.smax.v{LANES}i32({_INTS})
 
 def simulate_assembly() -> str:
     """The routine @simulate as LLVM IR; it serves every coder, whatever its bits."""
-    draw = f"%draw = add i64 %tile, %j\n{_row('x.draw', 'x', 'j', 4 * DIRECTIONS)}"
+    draw = f"%draw = add i64 %tile, %j\n{row('x.draw', 'x', 'j', 4 * DIRECTIONS)}"
     group = _group_rows() + _nearest() + loop("winner", 0, TILE, 1, _settle())
     tile = loop("j", 0, TILE, 1, draw + _draw_rows() + _add_rows() + _round())
     tile += f"store [{TILE} x i32] zeroinitializer, ptr %tile.cells\n"
@@ -113,25 +113,12 @@ def simulate_assembly() -> str:
     )
 
 
-def _row(name: str, base: str, index: str, size: int) -> str:
-    """IR of the address %name of a row of so many bytes."""
-    return f"""%{name}.bytes = mul i64 %{index}, {size}
-%{name} = getelementptr i8, ptr %{base}, i64 %{name}.bytes
-"""
-
-
 def _read(name: str, base: str, offset: int, kind: str, align: int = 4) -> str:
-    """IR that loads %name from a number of bytes after a pointer."""
-    return f"""%{name}.at = getelementptr i8, ptr %{base}, i64 {offset}
-%{name} = load {kind}, ptr %{name}.at, align {align}
-"""
+    return load(name, base, offset, kind, align)
 
 
 def _write(name: str, base: str, offset: int, kind: str, align: int = 4) -> str:
-    """IR that stores %name a number of bytes after a pointer."""
-    return f"""%{name}.to = getelementptr i8, ptr %{base}, i64 {offset}
-store {kind} %{name}, ptr %{name}.to, align {align}
-"""
+    return store(name, base, offset, kind, align)
 
 
 def _all_lanes(name: str, number: str, kind: str) -> str:
@@ -159,8 +146,8 @@ def _clip(name: str, value: str, lowest: int, highest: int, lanes: int) -> str:
 
 def _draw_rows() -> str:
     """IR that draws the digits of draw %draw, kept as rows: 10 · pixel + digit."""
-    body = _row("u.pixels", "u.draw", "pixel", 4) + _read("u", "u.pixels", 0, _REALS)
-    body += _row("bounds.pixels", "bounds", "pixel", 4)
+    body = row("u.pixels", "u.draw", "pixel", 4) + _read("u", "u.pixels", 0, _REALS)
+    body += row("bounds.pixels", "bounds", "pixel", 4)
     body += f"%tens = mul i64 %pixel, {SHADES}\n%first = trunc i64 %tens to i32\n"
     body += _all_lanes("firsts", "%first", "i32")
     body += f"%row0 = add {_INTS} %firsts, {_steps(SHADES)}\n"
@@ -170,9 +157,9 @@ def _draw_rows() -> str:
 %one{b} = zext <{LANES} x i1> %exceeds{b} to {_INTS}
 %row{b + 1} = add {_INTS} %row{b}, %one{b}
 """
-    body += _row("rows.pixels", "rows", "pixel", 4)
+    body += row("rows.pixels", "rows", "pixel", 4)
     body += _write(f"row{BOUNDS}", "rows.pixels", 0, _INTS)
-    return _row("u.draw", "uniforms", "draw", 4 * PIXELS) + loop("pixel", 0, PIXELS, LANES, body)
+    return row("u.draw", "uniforms", "draw", 4 * PIXELS) + loop("pixel", 0, PIXELS, LANES, body)
 
 
 def _add_rows() -> str:
@@ -180,16 +167,16 @@ def _add_rows() -> str:
     vectors = range(DIRECTIONS // LANES)
     text = "store i64 0, ptr %distance\n"
     text += "".join(f"store {_INTS} zeroinitializer, ptr %sum{v}\n" for v in vectors)
-    body = _row("row.at", "rows", "i", 4) + "%row = load i32, ptr %row.at\n"
+    body = row("row.at", "rows", "i", 4) + "%row = load i32, ptr %row.at\n"
     body += "%row.wide = zext i32 %row to i64\n"
-    body += _row("cost.at", "costs", "row.wide", 4)
+    body += row("cost.at", "costs", "row.wide", 4)
     body += """%cost = load i32, ptr %cost.at
 %cost.wide = sext i32 %cost to i64
 %distance.old = load i64, ptr %distance
 %distance.new = add i64 %distance.old, %cost.wide
 store i64 %distance.new, ptr %distance
 """
-    body += _row("adds", "sums", "row.wide", 4 * DIRECTIONS)
+    body += row("adds", "sums", "row.wide", 4 * DIRECTIONS)
     for v in vectors:
         body += _read(f"add{v}", "adds", v * _VECTOR, _INTS)
         body += f"""%sum{v}.old = load {_INTS}, ptr %sum{v}
@@ -198,9 +185,7 @@ store {_INTS} %sum{v}.new, ptr %sum{v}
 """
     text += loop("i", 0, WINDOW, 1, body) + "%total = load i64, ptr %distance\n"
     return (
-        text
-        + _row("distance.out", "distances", "draw", 8)
-        + "store i64 %total, ptr %distance.out\n"
+        text + row("distance.out", "distances", "draw", 8) + "store i64 %total, ptr %distance.out\n"
     )
 
 
@@ -222,20 +207,20 @@ def _round() -> str:
 
 def _group_rows() -> str:
     """IR of where a group's directions, centroids and parts of the prediction are."""
-    text = _row("x.group", "x", "group", 4 * GROUP_DIRECTIONS)
+    text = row("x.group", "x", "group", 4 * GROUP_DIRECTIONS)
     text += "%vectors.before = mul i64 %group, %n_vectors\n"
     text += "%centroids.before = mul i64 %group, %n_centroids\n"
-    text += _row("columns.group", "columns", "vectors.before", (1 + GROUP_DIRECTIONS) * _VECTOR)
-    text += _row("centroids.group", "centroids", "centroids.before", 4 * GROUP_DIRECTIONS)
-    text += _row("of.group", "of_cells", "centroids.before", 4)
+    text += row("columns.group", "columns", "vectors.before", (1 + GROUP_DIRECTIONS) * _VECTOR)
+    text += row("centroids.group", "centroids", "centroids.before", 4 * GROUP_DIRECTIONS)
+    text += row("of.group", "of_cells", "centroids.before", 4)
     return text + "%shift.wide = mul i64 %group, %bits\n%shift = trunc i64 %shift.wide to i32\n"
 
 
 def _nearest() -> str:
     """IR of %keys: for each draw of a tile, the best key in each lane of a group's centroids."""
-    add = _row("column", "column.first", "dim", _VECTOR) + _read("c", "column", _VECTOR, _REALS)
-    add += _row("x.dim", "x.group", "dim", 4)
-    body = _row("column.first", "columns.group", "v", (1 + GROUP_DIRECTIONS) * _VECTOR)
+    add = row("column", "column.first", "dim", _VECTOR) + _read("c", "column", _VECTOR, _REALS)
+    add += row("x.dim", "x.group", "dim", 4)
+    body = row("column.first", "columns.group", "v", (1 + GROUP_DIRECTIONS) * _VECTOR)
     body += _read("start", "column.first", 0, _REALS)
     before = after = keys = ""
     for t in range(TILE):
@@ -284,10 +269,10 @@ def _winner(name: str, keys: str) -> str:
 
 def _settle() -> str:
     """IR that takes draw %winner's centroid: its bits, its prediction, and the residual in x."""
-    text = _row("w.keys", "keys", "winner", _VECTOR) + _read("w.all", "w.keys", 0, _INTS)
+    text = row("w.keys", "keys", "winner", _VECTOR) + _read("w.all", "w.keys", 0, _INTS)
     text += _winner("nearest", "%w.all")
-    text += _row("w.cell", "tile.cells", "winner", 4) + _row("w.sum", "tile.sums", "winner", 8)
-    text += _row("w.of", "of.group", "nearest", 4)
+    text += row("w.cell", "tile.cells", "winner", 4) + row("w.sum", "tile.sums", "winner", 8)
+    text += row("w.of", "of.group", "nearest", 4)
     text += """%cell.old = load i32, ptr %w.cell
 %cell.bits = shl i32 %nearest.narrow, %shift
 %cell.new = or i32 %cell.old, %cell.bits
@@ -298,8 +283,8 @@ store i32 %cell.new, ptr %w.cell
 %part.new = fadd double %part.old, %part.wide
 store double %part.new, ptr %w.sum
 """
-    text += _row("w.x", "x.group", "winner", 4 * DIRECTIONS)
-    text += _row("w.centroid", "centroids.group", "nearest", 4 * GROUP_DIRECTIONS)
+    text += row("w.x", "x.group", "winner", 4 * DIRECTIONS)
+    text += row("w.centroid", "centroids.group", "nearest", 4 * GROUP_DIRECTIONS)
     kind = f"<{_PART} x float>"
     for d in range(0, GROUP_DIRECTIONS, _PART):
         text += _read(f"w.x{d}", "w.x", 4 * d, kind) + _read(f"w.c{d}", "w.centroid", 4 * d, kind)
@@ -314,8 +299,8 @@ def _code() -> str:
 
     The twelve parts are added in float32, in order, as Coder.predictions does: the same bits.
     """
-    body = _row("s.x", "c.x", "s", 4 * SUBCODE_DIRECTIONS)
-    body += _row("s.words", "words", "s", (1 + SUBCODE_DIRECTIONS) * _VECTOR)
+    body = row("s.x", "c.x", "s", 4 * SUBCODE_DIRECTIONS)
+    body += row("s.words", "words", "s", (1 + SUBCODE_DIRECTIONS) * _VECTOR)
     body += _read("s0", "s.words", 0, _REALS)
     for d in range(SUBCODE_DIRECTIONS):
         body += _read(f"s.d{d}", "s.x", 4 * d, "float")
@@ -326,7 +311,7 @@ def _code() -> str:
 """
     ranks = f"<{', '.join(f'i32 {_RANKS - lane}' for lane in range(LANES))}>"
     body += _key("s.keys", f"%s{SUBCODE_DIRECTIONS}", ranks) + _winner("word", "%s.keys")
-    body += _row("s.of", "of_codes", "s", 4 * LANES) + _row("word.of", "s.of", "word", 4)
+    body += row("s.of", "of_codes", "s", 4 * LANES) + row("word.of", "s.of", "word", 4)
     body += f"""%code.old = load i64, ptr %code
 %word.shift = mul i64 %s, {SUBCODE_BITS}
 %word.bits = shl i64 %word, %word.shift
@@ -337,10 +322,10 @@ store i64 %code.new, ptr %code
 %code.sum.new = fadd float %code.sum.old, %code.part
 store float %code.sum.new, ptr %code.sum
 """
-    text = _row("c.x", "x", "coded", 4 * DIRECTIONS)
+    text = row("c.x", "x", "coded", 4 * DIRECTIONS)
     text += "store i64 0, ptr %code\nstore float 0.0, ptr %code.sum\n"
     text += loop("s", 0, SUBCODES, 1, body) + "%c.draw = add i64 %tile, %coded\n"
-    text += _row("c.cell.at", "tile.cells", "coded", 4) + _row("c.sum.at", "tile.sums", "coded", 8)
+    text += row("c.cell.at", "tile.cells", "coded", 4) + row("c.sum.at", "tile.sums", "coded", 8)
     text += """%c.cells = load i32, ptr %c.cell.at
 %c.by_cell = load double, ptr %c.sum.at
 %c.codes = load i64, ptr %code
@@ -354,6 +339,6 @@ store float %code.sum.new, ptr %code.sum
         ("by_cell", "double", 8),
         ("by_both", "double", 8),
     ):
-        text += _row(f"{out}.out", out, "c.draw", size)
+        text += row(f"{out}.out", out, "c.draw", size)
         text += f"store {kind} %c.{out}, ptr %{out}.out\n"
     return text
