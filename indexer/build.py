@@ -19,7 +19,7 @@ import numpy as np
 from indexer.blas import ONE_BLAS_THREAD
 from indexer.build_plan import SMALLEST_PART, BuildPlan, plan_build
 from indexer.cells import Coder
-from indexer.check import check_index_files
+from indexer.check import check_index_files, check_shard_files
 from indexer.checksums import FileRecord
 from indexer.coding import WindowCoder
 from indexer.digits import DigitStore
@@ -63,6 +63,7 @@ from indexer.merge import list_directory, write_lists
 from indexer.parts import PartRange, is_whole, make_part, open_part, split
 from indexer.progress import Progress, Tally, silent
 from indexer.resources import require_disk, require_memory, usable_threads
+from indexer.window import count_windows
 
 Say = Callable[[str], None]
 
@@ -93,34 +94,37 @@ def build_index(
     home, name = store.folder.parent, store.folder.name
     with translated_os_errors(store.folder), locked(home, name):
         restore_index(store.folder)
-        final = store.folder / INDEX_NAME
+        final, work = store.folder / INDEX_NAME, store.folder / WORK_NAME
         there: IndexManifest | None = None
-        damaged: set[int | None] = set()
+        share = 1.0  # of the windows that are to be coded
         if final.is_dir() and not replace:
+            damages: list[StoreDamaged] = []
             try:
-                remedy = build_command(store.folder, replace=True)
-                there = read_manifest_of(store, final, remedy)
+                there = read_manifest_of(store, final, build_command(store.folder, replace=True))
                 checks = check_index_files(final, there, threads, progress, deep=True)
                 damages = [check.damage for check in checks if check.damage]
-                damaged = {check.shard for check in checks if check.damage}
+                bad = {check.shard for check in checks if check.damage}
+                share = sum(count for first, count in there.shards if first in bad)
+                share /= count_windows(store.n)
             except StoreForeign:
                 raise
             except StoreDamaged as error:
                 damages = [error]
             if not damages:
+                remove_tree(work)  # of a replacement that was begun and not gone on with
                 return open_index(store)
             for damage in damages:
                 say(f"to be mended: {damage}")
         require_ours(final)
+        require_ours(work)
         plan = plan_build(store.n, threads)
         what = f"the index of {store.n:,} decimals"
         require_memory(plan.memory_bytes, what)
-        work = store.folder / WORK_NAME
-        require_disk(plan.disk_bytes - _tree_bytes(work), store.folder, what)
+        require_disk(int(share * plan.disk_bytes) - _tree_bytes(work), store.folder, what)
         store.require_sound(threads, progress)
         builder = _Builder(store, plan, shard_windows, progress, say)
-        if there:
-            builder.mend(final, there, damaged)
+        if final.is_dir() and not replace:
+            builder.mend(final, there)
         write_index_manifest(work, builder.run())
         publish_index(store.folder)
     return open_index(store)
@@ -146,41 +150,39 @@ class _Builder:
         firsts = range(0, total, shard_windows)
         self._shards = [(first, min(shard_windows, total - first)) for first in firsts]
         self._digits = store.open()
-        self._there = self._work
+        self._there: Path | None = None
         self._manifest: IndexManifest | None = None
-        self._damaged: set[int | None] = set()
 
-    def mend(self, folder: Path, manifest: IndexManifest, damaged: set[int | None]) -> None:
-        """Make what the index in a folder was to be, of its sound files where there are such.
+    def mend(self, folder: Path, manifest: IndexManifest | None) -> None:
+        """Use what is sound of the index in a folder; its manifest, if that is.
 
-        damaged are the first starts of its damaged shards.
+        Shards are linked, not copied; where links cannot be they are made again.
         """
-        self._shards = list(manifest.shards)
-        self._there, self._manifest, self._damaged = folder, manifest, damaged
+        self._there, self._manifest = folder, manifest
+        if manifest:
+            self._shards = list(manifest.shards)
 
     def run(self) -> IndexManifest:
         self._prepare()
         coder, record = self._coder()
         build = self._build_id(record)
-        if self._manifest and self._manifest.build == build:
-            self._share()
         for first, n_windows in self._shards:
             self._shard(coder, build, first, n_windows)
         return IndexManifest(
             build, self._store.n, self._store.record.sha256, record, tuple(self._shards)
         )
 
-    def _share(self) -> None:
-        """Take sound shards into the work: links, not copies; without links they are made again."""
-        for first, _ in self._shards:
-            there, here = self._there / shard_name(first), self._work / shard_name(first)
-            if first in self._damaged or here.exists():
-                continue
-            here.mkdir()
-            with contextlib.suppress(OSError):
-                for name in (FAISS_NAME, LISTS_NAME, MANIFEST_NAME):  # the manifest last
-                    os.link(there / name, here / name)
-            sync_folder(here)
+    def _share(self, there: Path, here: Path, build: str, windows: tuple[int, int]) -> None:
+        """Link a shard of this very build that stands elsewhere, if every byte of it is sound."""
+        checks = check_shard_files(there, build, windows, self._plan.threads, deep=True)
+        if any(check.damage for check in checks):
+            return
+        here.mkdir(exist_ok=True)
+        with contextlib.suppress(OSError):
+            for name in (FAISS_NAME, LISTS_NAME, MANIFEST_NAME):  # the manifest last
+                (here / name).unlink(missing_ok=True)
+                os.link(there / name, here / name)
+        sync_folder(here)
 
     def _purpose(self) -> dict[str, object]:
         """What decides every byte of the work but the parts' sizes."""
@@ -208,7 +210,7 @@ class _Builder:
 
     def _coder(self) -> tuple[Coder, FileRecord]:
         path = self._work / CODER_NAME
-        if self._manifest and not path.exists():
+        if self._there and self._manifest and not path.exists():
             with contextlib.suppress(StoreDamaged):
                 write_file(path, read_proven(self._there / CODER_NAME, self._manifest.coder, ""))
         with contextlib.suppress(StoreDamaged, OSError):
@@ -228,12 +230,17 @@ class _Builder:
 
     def _shard(self, coder: Coder, build: str, first: int, n_windows: int) -> None:
         folder = self._work / shard_name(first)
+        windows = first, n_windows
+        if self._there and not (folder / MANIFEST_NAME).exists():
+            self._share(self._there / shard_name(first), folder, build, windows)
         with contextlib.suppress(StoreDamaged):
-            prove_shard_manifest(folder, build, (first, n_windows), "")
+            prove_shard_manifest(folder, build, windows, "")
             self._say(f"reusing {folder.name}, {n_windows:,} windows")
-            _remove_parts(folder)
+            _remove(folder, "part-*")
             return
         folder.mkdir(exist_ok=True)
+        for name in (LISTS_NAME, FAISS_NAME):  # of a run that ended here: their room is needed
+            _remove(folder, name + "*")
         ranges = self._parts(coder, folder, first, n_windows)
         opened = [open_part(part, folder, coder) for part in ranges]
         sizes = np.zeros(coder.n_cells, dtype=np.int64)
@@ -248,7 +255,7 @@ class _Builder:
         manifest = ShardManifest(build, first, n_windows, at, FAISS_VERSION, index, lists)
         write_shard_manifest(folder, manifest)
         sync_folder(self._work)
-        _remove_parts(folder)
+        _remove(folder, "part-*")
 
     def _parts(self, coder: Coder, folder: Path, first: int, n_windows: int) -> list[PartRange]:
         """Every part of a shard, made in threads where an earlier run has not made it."""
@@ -299,8 +306,8 @@ def _existing_split(folder: Path, first: int, n_windows: int) -> list[PartRange]
     return None
 
 
-def _remove_parts(folder: Path) -> None:
-    for path in folder.glob("part-*.bin"):
+def _remove(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
         path.unlink()
 
 

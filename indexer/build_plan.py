@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer import parts
-from indexer.cells import GROUPS
+from indexer.cells import ENTRY_BYTES, GROUPS
 from indexer.coding import WindowCoder
 from indexer.learning import cell_bits, stand_in
-from indexer.merge import ENTRY_BYTES, MEMORY_A_BATCH, ROOM
+from indexer.merge import MEMORY_A_BATCH, ROOM
 from indexer.resources import available_memory, duration, gigabytes, usable_threads
 from indexer.window import count_windows
 

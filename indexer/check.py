@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from indexer.cells import ENTRY_BYTES
 from indexer.checksums import LargeRecord, hash_blocks
 from indexer.digits import DigitStore, SurveyedStore
 from indexer.errors import ClaimFailed, StoreDamaged, reason
@@ -75,42 +76,44 @@ def check_index_files(
     Reports the stage check where it is deep. Cost: 0.6 s for 10^9 bytes in memory and thread.
     """
     remedy = build_command(folder.parent)
-    coder = manifest.coder
-    checks = [
-        _check_small(
-            folder / CODER_NAME,
-            coder.n_bytes,
-            lambda: read_coder(folder / CODER_NAME, coder, remedy),
-        )
-    ]
-    lists: list[tuple[Path, LargeRecord, int]] = []
-    for first, n_windows in manifest.shards:
-        inner = folder / shard_name(first)
-        path = inner / MANIFEST_NAME
-        try:
-            shard = prove_shard_manifest(inner, manifest.build, (first, n_windows), remedy)
-        except StoreDamaged as error:
-            checks.append(FileCheck(path, None, _EVERY_BYTE, error, first))
-            continue
-        checks.append(FileCheck(path, path.stat().st_size, _EVERY_BYTE, None, first))
-        index = shard.index
-        checks.append(
-            _check_small(
-                inner / FAISS_NAME,
-                index.n_bytes,
-                partial(read_proven, inner / FAISS_NAME, index, remedy),
-                first,
-            )
-        )
-        lists.append((inner / LISTS_NAME, shard.lists, first))
-    total = sum(record.n_bytes for _, record, _ in lists)
+    path, coder = folder / CODER_NAME, manifest.coder
+    damage = _damage(partial(read_coder, path, coder, remedy))
+    checks = [FileCheck(path, coder.n_bytes, _EVERY_BYTE, damage)]
+    total = sum(ENTRY_BYTES * count for _, count in manifest.shards)
     tally = Tally("check", total, "bytes", progress) if deep else None
-    for path, record, first in lists:
-        damage = _damage(partial(_prove_lists, path, record, remedy, threads, tally))
-        checks.append(
-            FileCheck(path, record.n_bytes, _EVERY_BYTE if deep else _ENDS, damage, first)
-        )
+    for first, n_windows in manifest.shards:
+        inner, windows = folder / shard_name(first), (first, n_windows)
+        checks += check_shard_files(inner, manifest.build, windows, threads, deep=deep, tally=tally)
     return checks
+
+
+def check_shard_files(
+    folder: Path,
+    build: str,
+    windows: tuple[int, int],
+    threads: int,
+    *,
+    deep: bool,
+    tally: Tally | None = None,
+) -> list[FileCheck]:
+    """The three files of the shard of these windows (first start, number) in this build."""
+    remedy = build_command(folder.parents[1])
+    first = windows[0]
+    path = folder / MANIFEST_NAME
+    try:
+        manifest = prove_shard_manifest(folder, build, windows, remedy)
+    except StoreDamaged as error:
+        return [FileCheck(path, None, _EVERY_BYTE, error, first)]
+    index, lists = manifest.index, manifest.lists
+    index_path, lists_path = folder / FAISS_NAME, folder / LISTS_NAME
+    prove_index = partial(read_proven, index_path, index, remedy)
+    prove_lists = partial(_prove_lists, lists_path, lists, remedy, threads if deep else 0, tally)
+    compared = _EVERY_BYTE if deep else _ENDS
+    return [
+        FileCheck(path, path.stat().st_size, _EVERY_BYTE, None, first),
+        FileCheck(index_path, index.n_bytes, _EVERY_BYTE, _damage(prove_index), first),
+        FileCheck(lists_path, lists.n_bytes, compared, _damage(prove_lists), first),
+    ]
 
 
 def check_store_files(
@@ -178,12 +181,6 @@ def raise_damage(found: Sequence[StoreChecks]) -> None:
     raise kind(f"{len(damaged)} of {len(checks)} files are damaged; the first: {damaged[0].damage}")
 
 
-def _check_small(
-    path: Path, n_bytes: int, prove: Callable[[], object], shard: int | None = None
-) -> FileCheck:
-    return FileCheck(path, n_bytes, _EVERY_BYTE, _damage(prove), shard)
-
-
 def _damage(prove: Callable[[], object]) -> StoreDamaged | None:
     try:
         prove()
@@ -195,13 +192,14 @@ def _damage(prove: Callable[[], object]) -> StoreDamaged | None:
 def _prove_lists(
     path: Path, record: LargeRecord, remedy: str, threads: int, tally: Tally | None
 ) -> None:
-    """StoreDamaged unless a file of lists is as recorded; with a tally every block is read."""
+    """StoreDamaged unless a file of lists is as recorded; with threads every block is read."""
     map_lists(path, record, remedy)
-    if tally is None:
+    if not threads:
         return
+    report = tally.add if tally else lambda done: None
     try:
         with open_plain(path) as file:
-            found = hash_blocks(file.fileno(), 0, record.n_bytes, threads, tally.add)
+            found = hash_blocks(file.fileno(), 0, record.n_bytes, threads, report)
     except OSError as error:
         raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None
     bad = [k for k, pair in enumerate(zip(found, record.blocks, strict=True)) if len(set(pair)) > 1]

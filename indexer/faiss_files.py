@@ -26,7 +26,6 @@ from indexer.index_manifest import FAISS_NAME, LISTS_NAME, read_shard_manifest
 from indexer.projection import DIRECTIONS
 
 FAISS_VERSION: str = faiss.__version__
-ID_BYTES = 8
 _ROW = np.dtype(np.int64).itemsize * 3
 # Of the file behind the directory: no free slots, the name, the size of lists.bin.
 _MAGIC = b"ilod"

@@ -43,11 +43,10 @@ def is_half_built(store_folder: Path) -> bool:
 def publish_index(store_folder: Path) -> None:
     """Give the work its name. Readers of the index before keep their maps of its files."""
     work, final, old = (store_folder / name for name in (WORK_NAME, INDEX_NAME, OLD_NAME))
-    (work / WORK_DOCUMENT).unlink()
-    sync_folder(work)
     if final.exists():
         final.rename(old)
     work.rename(final)
+    (final / WORK_DOCUMENT).unlink()
     sync_folder(store_folder)
     remove_tree(old)
 
@@ -64,6 +63,7 @@ def restore_index(store_folder: Path) -> None:
     for folder in (old, final, store_folder / WORK_NAME):
         if folder.is_symlink():
             raise StoreError(f"{folder} is a link; remove it, or put the folder itself there")
+    (final / WORK_DOCUMENT).unlink(missing_ok=True)
     if old.exists():
         raise StoreError(
             f"{old} holds {_foreign(old)!r}, which pilogo did not put there; "

@@ -46,7 +46,8 @@ class JobFields:
 class Job:
     """The fields of a routine's argument, set and read by name.
 
-    words is int64[fields], and address its own: what the routine is called with. Fields that hold addresses do not keep their arrays alive: whoever sets them does.
+    words is int64[fields], and address its own: what the routine is called with. Fields that hold
+    addresses do not keep their arrays alive: whoever sets them does.
     """
 
     def __init__(self, layout: JobFields) -> None:

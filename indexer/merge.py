@@ -19,13 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.cells import CODE_BYTES, CODE_WORDS
+from indexer.cells import CODE_WORDS, ENTRY_BYTES, ID_BYTES
 from indexer.checksums import LargeRecord, Sums
 from indexer.durable import new_file
-from indexer.faiss_files import ID_BYTES
 from indexer.parts import Part
 
-ENTRY_BYTES = CODE_BYTES + ID_BYTES
 _WORDS = ENTRY_BYTES // 2
 _ID_WORDS = ID_BYTES // 2
 # Room is a multiple of this: lists and their ids begin at multiples of 8 bytes.

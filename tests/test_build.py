@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -15,7 +16,14 @@ from indexer.build_plan import plan_build
 from indexer.compute import compute_digits
 from indexer.digits import find_store
 from indexer.documents import write_document
-from indexer.errors import ResourceError, StoreBusy, StoreDamaged, StoreMissing
+from indexer.errors import (
+    ResourceError,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreForeign,
+    StoreMissing,
+)
 from indexer.faiss_files import FaissIndex
 from indexer.index_files import has_index, open_index
 from indexer.index_folders import is_half_built
@@ -343,3 +351,99 @@ def test_several_threads_report_and_the_sum_is_all_windows(bare, monkeypatch):
         assert mine[0].done == 0
         assert mine[-1].done == mine[-1].total == count_windows(N)
         assert [s.done for s in mine] == sorted(s.done for s in mine)
+
+
+@pytest.fixture
+def in_shards(bare):
+    """The store with an index of four shards, a copy of its files, and the shard's inodes."""
+    build_index(bare, shard_windows=80_000)
+    index = bare.folder / "index"
+    lists = sorted(index.glob("shard-*/lists.bin"))
+    return bare, digest(index), {path: path.stat().st_ino for path in lists}
+
+
+def flip(path, at):
+    with path.open("rb+") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0x40]))
+
+
+@pytest.mark.parametrize("name", ["lists.bin", "index.faiss", "manifest.json"])
+def test_the_damaged_shard_alone_is_built_again(in_shards, name):
+    store, before, inodes = in_shards
+    bad = sorted(inodes)[2]
+    flip(bad.with_name(name), bad.with_name(name).stat().st_size // 2)
+    said = []
+    build_index(store, say=said.append)
+    assert digest(store.folder / "index") == before
+    kept = [path for path in inodes if path.stat().st_ino == inodes[path]]
+    assert kept == [path for path in sorted(inodes) if path != bad]
+    assert f"to be mended: {bad.with_name(name)}" in said[0]
+    assert [path.name for path in sorted(store.folder.iterdir())] == [
+        "decimals.txt", "index", "manifest.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["coder.npz", "manifest.json"])
+def test_what_all_shards_share_is_mended_and_they_stay(in_shards, name):
+    store, before, inodes = in_shards
+    flip(store.folder / "index" / name, 100)
+    build_index(store, shard_windows=80_000)
+    assert digest(store.folder / "index") == before
+    assert all(path.stat().st_ino == inodes[path] for path in inodes)
+
+
+def test_without_links_damaged_shards_and_sound_ones_are_built_again(in_shards, monkeypatch):
+    store, before, inodes = in_shards
+    flip(max(inodes), 1000)
+
+    def refuse(there, here):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    build_index(store)
+    assert digest(store.folder / "index") == before
+
+
+def test_what_is_not_ours_is_never_deleted(store):
+    for folder in ("index", "index.wip", "index.old"):
+        note = store.folder / folder / "notes.txt"
+        note.parent.mkdir(exist_ok=True)
+        note.write_text("mine")
+        with pytest.raises(StoreError, match=r"holds 'notes\.txt', which pilogo did not put there"):
+            build_index(store, replace=True)
+        assert note.read_text() == "mine"
+        note.unlink()
+    build_index(store, replace=True)
+    assert not (store.folder / "index.old").exists()
+
+
+def test_decimals_that_are_not_as_recorded_are_not_indexed(bare):
+    flip(bare.folder / "decimals.txt", 150_000)
+    with pytest.raises(StoreDamaged, match=r"offsets 1 to 300,000 are not what .* block 0"):
+        build_index(bare)
+    assert not (bare.folder / "index.wip").exists()
+
+
+def test_an_index_of_another_version_is_left_alone(store):
+    manifest = store.folder / "index" / "manifest.json"
+    document = json.loads(manifest.read_text())
+    del document["seal"]
+    write_document(manifest, {**document, "version": document["version"] + 1})
+    before = digest(store.folder)
+    with pytest.raises(StoreForeign, match="too new"):
+        build_index(store)
+    assert digest(store.folder) == before
+    build_index(store, replace=True)
+    open_index(store)
+
+
+def test_a_publication_killed_between_its_renames_is_still_an_index(store):
+    before = digest(store.folder / "index")
+    (store.folder / "index").rename(store.folder / "index.old")
+    assert open_index(store).folder.name == "index.old"
+    build_index(store)
+    assert digest(store.folder / "index") == before
+    assert not (store.folder / "index.old").exists()
