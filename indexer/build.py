@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ from indexer.index_manifest import (
     write_shard_manifest,
 )
 from indexer.learning import SEED, learn_coder
-from indexer.locks import locked
+from indexer.locks import can_lock, locked
 from indexer.merge import list_directory, write_lists
 from indexer.parts import PartRange, is_whole, make_part, open_part, split
 from indexer.progress import Progress, Tally, silent
@@ -92,42 +93,60 @@ def build_index(
     threads = threads or usable_threads()
     say = say or (lambda text: None)
     home, name = store.folder.parent, store.folder.name
+    final, work = store.folder / INDEX_NAME, store.folder / WORK_NAME
+    if (
+        final.is_dir()
+        and not (replace or can_lock(home, name))  # to be kept it must only be read
+        and not _look_through(store, final, threads, progress).damages
+    ):
+        return open_index(store)
     with translated_os_errors(store.folder), locked(home, name):
         restore_index(store.folder)
-        final, work = store.folder / INDEX_NAME, store.folder / WORK_NAME
-        there: IndexManifest | None = None
-        share = 1.0  # of the windows that are to be coded
+        found = _Found(None, [], 1.0)
         if final.is_dir() and not replace:
-            damages: list[StoreDamaged] = []
-            try:
-                there = read_manifest_of(store, final, build_command(store.folder, replace=True))
-                checks = check_index_files(final, there, threads, progress, deep=True)
-                damages = [check.damage for check in checks if check.damage]
-                bad = {check.shard for check in checks if check.damage}
-                share = sum(count for first, count in there.shards if first in bad)
-                share /= count_windows(store.n)
-            except StoreForeign:
-                raise
-            except StoreDamaged as error:
-                damages = [error]
-            if not damages:
+            found = _look_through(store, final, threads, progress)
+            if not found.damages:
                 remove_tree(work)  # of a replacement that was begun and not gone on with
                 return open_index(store)
-            for damage in damages:
+            for damage in found.damages:
                 say(f"to be mended: {damage}")
         require_ours(final)
         require_ours(work)
         plan = plan_build(store.n, threads)
         what = f"the index of {store.n:,} decimals"
         require_memory(plan.memory_bytes, what)
-        require_disk(int(share * plan.disk_bytes) - _tree_bytes(work), store.folder, what)
+        require_disk(int(found.share * plan.disk_bytes) - _tree_bytes(work), store.folder, what)
         store.require_sound(threads, progress)
         builder = _Builder(store, plan, shard_windows, progress, say)
         if final.is_dir() and not replace:
-            builder.mend(final, there)
+            builder.mend(final, found.manifest)
         write_index_manifest(work, builder.run())
         publish_index(store.folder)
     return open_index(store)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An index that is there: its manifest, if sound, what is wrong, and the share of windows."""
+
+    manifest: IndexManifest | None
+    damages: list[StoreDamaged]
+    share: float
+
+
+def _look_through(store: DigitStore, folder: Path, threads: int, progress: Progress) -> _Found:
+    """Every byte of an index; StoreForeign where it is of other decimals or another version."""
+    try:
+        manifest = read_manifest_of(store, folder, build_command(store.folder, replace=True))
+    except StoreForeign:
+        raise
+    except StoreDamaged as error:
+        return _Found(None, [error], 1.0)
+    checks = check_index_files(folder, manifest, threads, progress, deep=True)
+    damages = [check.damage for check in checks if check.damage]
+    bad = {check.shard for check in checks if check.damage}
+    windows = sum(count for first, count in manifest.shards if first in bad)
+    return _Found(manifest, damages, windows / count_windows(store.n))
 
 
 class _Builder:

@@ -15,10 +15,21 @@ from indexer.options import (
     threads_option,
 )
 from indexer.progress import Progress
-from indexer.resources import duration, gigabytes, peak_memory
+from indexer.resources import (
+    duration,
+    gigabytes,
+    peak_memory,
+    require_address_room,
+    require_disk,
+    require_memory,
+)
 
 if TYPE_CHECKING:
+    from indexer.compute import ComputePlan
     from indexer.digits import DigitStore
+
+# Address space that the libraries take when they are loaded: without it they crash.
+_LIBRARIES = 900_000_000
 
 
 @click.command()
@@ -62,8 +73,10 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
     if not dry_run:  # before seconds are spent on the plan
         refuse_if_locked(home, store_folder(home, constant, digits).name)
 
+    require_address_room(_LIBRARIES, "building an index")
     from indexer.build import build_index  # noqa: PLC0415 - imports FAISS
     from indexer.build_plan import describe_plan, measure_rate, plan_build  # noqa: PLC0415
+    from indexer.compute import plan_compute  # noqa: PLC0415
     from indexer.index_files import has_index  # noqa: PLC0415
 
     store = find_store(home, constant, digits)
@@ -72,7 +85,12 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
         plan = plan_build(digits, threads, measure_rate())
         click.echo(describe_plan(plan, digits, constant), err=True)
         if store is None:
-            _say_decimals(digits, constant, threads)
+            compute = plan_compute(digits, constant, threads)
+            _say_decimals(compute, digits, constant)
+            if not dry_run:  # both together, before the first is begun
+                what = f"{digits:,} decimals of {constant} and their index"
+                require_memory(max(plan.memory_bytes, compute.memory_bytes), what)
+                require_disk(plan.disk_bytes + compute.disk_bytes, home, what)
     if dry_run and there:
         click.echo("it is built already: build would read it through, and mend it", err=True)
     if dry_run:
@@ -95,10 +113,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
     click.echo(index.folder)
 
 
-def _say_decimals(digits: int, constant: str, threads: int) -> None:
-    from indexer.compute import plan_compute  # noqa: PLC0415
-
-    plan = plan_compute(digits, constant, threads)
+def _say_decimals(plan: "ComputePlan", digits: int, constant: str) -> None:
     click.echo(
         f"before that {digits:,} decimals of {constant} are computed: about "
         f"{duration(plan.seconds)}, {gigabytes(plan.memory_bytes)} of memory, "

@@ -6,6 +6,7 @@ STORE/index.old/    for an instant, while another one is published; readers use 
 """
 
 import contextlib
+import os
 from pathlib import Path
 
 from indexer.durable import PARTIAL, sync_folder
@@ -69,6 +70,17 @@ def restore_index(store_folder: Path) -> None:
             f"{old} holds {_foreign(old)!r}, which pilogo did not put there; "
             "move it away and start again"
         )
+
+
+def require_writable(store_folder: Path) -> None:
+    """StoreError where a store that may be replaced could then not be removed."""
+    folders = [store_folder, *(store_folder / name for name in (INDEX_NAME, WORK_NAME))]
+    folders += [path for path in (store_folder / INDEX_NAME).glob("shard-*") if path.is_dir()]
+    for folder in folders:
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            raise StoreError(
+                f"{folder}: Permission denied; it must be yours to write, or use another --home"
+            )
 
 
 def require_ours(folder: Path) -> None:

@@ -33,6 +33,12 @@ def locked(home: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
+def can_lock(home: Path, name: str) -> bool:
+    """Whether this user may take the lock of a store: not where its home is only to be read."""
+    path = home / f"{name}.lock"
+    return os.access(path if path.exists() else home, os.W_OK)
+
+
 def refuse_if_locked(home: Path, name: str) -> None:
     """StoreBusy where another process holds the lock now; nothing is made."""
     if (home / f"{name}.lock").exists():

@@ -137,6 +137,17 @@ def require_memory(needed: int, what: str, least: float = 1.0) -> None:
         )
 
 
+def require_address_room(needed: int, what: str) -> None:
+    """ResourceError unless limits leave `needed` bytes of address space."""
+    room = address_room()
+    if needed > room:
+        raise ResourceError(
+            f"{what} needs {gigabytes(needed)} of memory (address space) and {gigabytes(room)} "
+            "are left; "
+            "raise the limit (ulimit -v)"
+        )
+
+
 def require_disk(needed: int, folder: Path, what: str) -> None:
     """ResourceError unless `needed` bytes are free where folder is."""
     free = free_disk(folder)

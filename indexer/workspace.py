@@ -13,7 +13,7 @@ from types import TracebackType
 from indexer.durable import PARTIAL, sync_folder
 from indexer.errors import StoreBusy, StoreError
 from indexer.home import OLD
-from indexer.index_folders import hand_over_index
+from indexer.index_folders import hand_over_index, require_writable
 from indexer.locks import locked
 from indexer.manifest import DECIMALS_NAME, MANIFEST_NAME, Manifest, write_manifest
 
@@ -62,6 +62,7 @@ class Workspace:
             self._home.mkdir(parents=True, exist_ok=True)
             self._locks.enter_context(locked(self._home, self._name))
             restore_store(self._home, self._name)
+            require_writable(self._home / self._name)
             _clear(self.folder)
             self.folder.mkdir()
             on_failure.pop_all()
@@ -87,6 +88,7 @@ class Workspace:
         if name != self._name:
             self._locks.enter_context(locked(self._home, name))
             restore_store(self._home, name)
+            require_writable(self._home / name)
         final, old = self._home / name, self._home / f"{name}{OLD}"
         if final.exists() and not replace:
             raise StoreBusy(f"{final} has just been made by another process; ask again")

@@ -54,7 +54,9 @@ def _run(arguments: list[str]) -> int:
         return 0
     except OSError as error:
         _drop_output()
-        complain(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        nameless = "standard output: " if error.errno else ""  # a library that cannot be loaded
+        where = f"{error.filename}: " if error.filename else nameless
+        complain(f"{where}{error.strerror or error}")
         return StoreError.exit_code
     except MemoryError:
         complain("memory is used up; free some, raise the limit, or use fewer --threads")

@@ -41,12 +41,6 @@ FAULTS = {
 _tallies: list[Tally] = []
 
 
-@pytest.fixture(scope="session")
-def full(request: pytest.FixtureRequest) -> bool:
-    """Whether the full volumes are asked for."""
-    return bool(request.config.getoption("--full"))
-
-
 @pytest.fixture
 def tally() -> Iterator[Callable[[int], Tally]]:
     """tally(item) gives the fault's table row; the test fails at its end if a case did."""
