@@ -9,13 +9,13 @@ check:
     ruff format --check .
     mypy
 
-# the fast suite (3 minutes)
+# the fast suite (5 minutes)
 test *ARGS:
     python -m pytest {{ARGS}}
 
-# thousands of random tables against the plain loop (10 minutes)
-test-slow:
-    python -m pytest -m slow
+# every fault in its full volume, and the table of ARCHITECTURE.md (an hour)
+faults:
+    python -m pytest --full tests/faults
 
 # measure: the scan against C, where its time goes, start-up (needs a store of 10^9 decimals and gcc)
 bench:

@@ -217,11 +217,13 @@ def info(home: Path, format_: str) -> None:
       pilogo digits info
       pilogo digits info --home /data/pilogo --format csv
     """
+    from indexer.home import digits_command  # noqa: PLC0415
     from indexer.proof import INFO_COLUMNS, describe_stores  # noqa: PLC0415 - imports NumPy
 
     findings = describe_stores(home)
     if not findings.rows and format_ == "table":
-        click.echo(f"no store in {home}; next: pilogo digits compute 1e7", err=True)
+        command = digits_command("compute 1e7", "pi", home)
+        click.echo(f"no store in {home}; next: {command}", err=True)
         return
     click.echo(format_rows(findings.rows, INFO_COLUMNS, format_))
     _report_damaged(findings)

@@ -67,7 +67,12 @@ def _read_home(ctx: click.Context, param: click.Parameter, value: str) -> Path:
     if not value:  # it would be the current folder
         raise click.BadParameter("'' is no folder; name one, or leave --home out", ctx, param)
     home = expand_user(value)
-    if home.is_file():
+    try:
+        is_file = home.is_file()
+    except (OSError, ValueError) as error:
+        words = getattr(error, "strerror", None) or error
+        raise click.BadParameter(f"the home {value[:60]!r}…: {words}", ctx, param) from None
+    if is_file:
         raise click.BadParameter(
             f"{home} is a file; the home (--home or PILOGO_HOME) must be a folder", ctx, param
         )

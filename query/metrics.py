@@ -21,6 +21,7 @@ from query.significance import Law
 
 # A cost times its scale stays within this, so that 84 of them fit an int32.
 LARGEST_COST = 10_000_000
+_LONGEST_CELL = 40
 _LARGEST_FILE = 1 << 20
 _MOST_PLACES = 6
 
@@ -148,7 +149,10 @@ def read_costs(path: Path) -> CostTable:
 
 
 def _read_row(path: Path, number: int, line: str) -> list[Decimal]:
-    cells = next(csv.reader([line]))
+    try:
+        cells = next(csv.reader([line]))
+    except csv.Error as error:
+        raise CostsError(f"{path} line {number} is no CSV: {error}") from None
     if len(cells) != SHADES:
         raise CostsError(
             f"{path} line {number} has {len(cells)} numbers; allowed is {SHADES}, one a digit"
@@ -156,10 +160,12 @@ def _read_row(path: Path, number: int, line: str) -> list[Decimal]:
     row = []
     for cell in cells:
         try:
-            value = Decimal(cell.strip())
+            value = Decimal(cell.strip()) if len(cell) <= _LONGEST_CELL else Decimal("nan")
         except InvalidOperation:
             value = Decimal("nan")
-        if not value.is_finite() or abs(value) > LARGEST_COST:
+        # the exponent first: arithmetic with one of a billion overflows
+        usual = value.is_finite() and abs(value.adjusted()) <= _LONGEST_CELL
+        if not value.is_zero() and not (usual and abs(value) <= LARGEST_COST):
             raise CostsError(
                 f"{path} line {number} has {cell.strip()[:40]!r}; allowed are numbers "
                 f"from {-LARGEST_COST} to {LARGEST_COST}"

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from indexer.errors import UsageError
+from query.wording import clean_name
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Numbers = TypeVar("Numbers", float, tuple[float, ...])
@@ -55,22 +56,32 @@ def finite(ctx: click.Context, param: click.Parameter, value: Numbers) -> Number
 
 def check_target(option: str, path: Path, logos: Sequence[str]) -> None:
     """Refuse, before any work, a picture that could not be written or would replace a logo."""
+    name = clean_name(str(path))
+    name = name if len(name) <= 100 else f"{name[:60]}…{name[-39:]}"
     if path.suffix.lower() != ".png":
-        raise UsageError(f"{option} {path}: the picture is a PNG; allowed are names in .png")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"{option} {path}: there is no folder {path.absolute().parent}")
-    if any(path.resolve() == Path(logo).resolve() for logo in logos):
-        raise UsageError(f"{option} {path}: that is the logo itself; name another file")
+        raise UsageError(f"{option} {name}: the picture is a PNG; allowed are names in .png")
+    try:
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"{option} {name}: there is no folder of that name")
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # too long, say
+        raise UsageError(f"{option} {name}: {error.strerror}; name another file") from None
+    # not Path.resolve: it raises RuntimeError where a link names itself
+    if any(os.path.realpath(path) == os.path.realpath(logo) for logo in logos):
+        raise UsageError(f"{option} {name}: that is the logo itself; name another file")
 
 
 def save_png(image: Any, path: Path) -> None:
     """Write a picture under a temporary name and rename it: a file of that name is whole or old."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.wip")
+    temporary = path.with_name(f".pilogo-{os.getpid()}.wip")  # a name may be as long as can be
     try:
         image.save(temporary, format="PNG")
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
-    click.echo(f"{path}: {image.width}x{image.height} pixels", err=True)
+        name = clean_name(str(path))
+        raise UsageError(f"{name} cannot be written: {error.strerror or error}") from error
+    click.echo(f"{clean_name(str(path))}: {image.width}x{image.height} pixels", err=True)

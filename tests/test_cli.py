@@ -253,7 +253,7 @@ def test_odds_as_table_json_csv_and_plot(home, tmp_path):
         (["find", LOGO, "--threads", "0"], 2, "--threads"),
         (["find", LOGO, "--metric", "cosine"], 2, "--metric"),
         (["find", LOGO, "--digits", "2e7"], 4, "pilogo digits compute 2e7"),
-        (["find", LOGO, "--sheet", "no/such/folder/x.png"], 2, "there is no folder"),
+        (["find", LOGO, "--sheet", "no/such/folder/x.png"], 2, "there is no folder of that name"),
         (["find", LOGO, "--sheet", "x.jpg"], 2, "allowed are names in .png"),
         (["find", LOGO, "--sheet", LOGO], 2, "that is the logo itself"),
         (["odds", LOGO, "--plot", "x.jpg"], 2, "allowed are names in .png"),

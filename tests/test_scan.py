@@ -98,19 +98,6 @@ def test_long_texts_equal_the_truth_for_any_table(name, thorough, monkeypatch):
         assert run(digits, costs, top, name, threads) == truth(digits, costs, top)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("thorough", [False, True])
-def test_thousands_of_tables(thorough, monkeypatch):
-    monkeypatch.setattr(scan, "_THOROUGH", 0 if thorough else 10**12)
-    rng = np.random.default_rng(3)
-    for _ in range(5000):
-        digits = random_digits(rng, int(rng.integers(69_000, 75_000)))
-        costs = random_costs(rng)
-        top = int(rng.choice([1, 10, 50]))
-        threads = int(rng.integers(1, 3))
-        assert run(digits, costs, top, FAST, threads) == truth(digits, costs, top)
-
-
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("digit", "059")
 def test_digits_that_are_all_the_same_are_all_ties(name, digit):
