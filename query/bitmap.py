@@ -44,18 +44,33 @@ def read_logo(
     if file is None:
         return _inverted(_literal_digits(logo, name), invert)
     with file:
-        head = file.read(4096)
-        file.seek(0)
-        kind = format_of(head)
-        lossy = is_lossy(head)
-        if kind is not None:
-            plane = read_plane(file, kind, name)
-        else:
-            text = _read_text(file, head, name)
-            if not text.lstrip().startswith("<"):
-                return _inverted(_file_digits(text, name), invert)
-            plane = read_plane(io.BytesIO(draw_svg(text, name)), "PNG", name)
-    return _inverted(digits_of_plane(plane, fit, trim, lossy=lossy), invert)
+        return _inverted(_read_stream(file, name, fit, trim=trim), invert)
+
+
+def logo_from_bytes(
+    content: bytes, name: str, *, fit: str = "pad", invert: bool = False, trim: bool = True
+) -> Bitmap:
+    """The bitmap of what a file has in it: as read_logo does; name is what messages call it."""
+    _check_fit(fit)
+    if len(content) > MAX_BYTES:
+        raise LogoError(f"{name} is {len(content):,} bytes; {MAX_BYTES:,} are allowed")
+    if not content:
+        raise LogoError(f"{name} is empty; a logo is a picture ({READABLE}) or {WINDOW} digits")
+    return _inverted(_read_stream(io.BytesIO(content), shown(name), fit, trim=trim), invert)
+
+
+def _read_stream(file: BinaryIO, name: str, fit: str, *, trim: bool) -> Bitmap:
+    head = file.read(4096)
+    file.seek(0)
+    kind = format_of(head)
+    if kind is not None:
+        plane = read_plane(file, kind, name)
+    else:
+        text = _read_text(file, head, name)
+        if not text.lstrip().startswith("<"):
+            return _file_digits(text, name)
+        plane = read_plane(io.BytesIO(draw_svg(text, name)), "PNG", name)
+    return digits_of_plane(plane, fit, trim, lossy=is_lossy(head))
 
 
 def bitmap_from_image(

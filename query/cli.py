@@ -41,6 +41,7 @@ from query.options import (
     picture_options,
     save_png,
 )
+from query.serve_cli import make_serve
 from query.verify_cli import verify
 
 if TYPE_CHECKING:
@@ -253,6 +254,10 @@ def _each_logo(
             continue
         empty = True
         for number, line in enumerate(_lines(sys.stdin.buffer), 1):
+            if len(line) > _LONGEST_LINE:
+                empty = False
+                yield f"-:{number}", partial(_refuse_line, number)
+                continue
             if number == 1 and (kind := picture_kind(line)):
                 raise LogoError(
                     f"standard input is a picture ({kind}); - takes lines of 84 digits, "
@@ -266,12 +271,18 @@ def _each_logo(
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Lines as they come, each cut to a length that no bitmap has."""
-    while line := stream.readline(_LONGEST_LINE):
+    """Lines as they come, those longer than _LONGEST_LINE cut to one byte more."""
+    while line := stream.readline(_LONGEST_LINE + 1):
         rest = line
-        while len(rest) == _LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = stream.readline(_LONGEST_LINE)
+        while len(rest) > _LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = stream.readline(_LONGEST_LINE + 1)
         yield line
+
+
+def _refuse_line(number: int) -> "NDArray[np.uint8]":
+    raise LogoError(
+        f"standard input line {number}: more than {_LONGEST_LINE:,} bytes; 84 digits are needed"
+    )
 
 
 def _read_line(line: bytes, number: int, picture: dict[str, Any]) -> "NDArray[np.uint8]":
@@ -376,3 +387,6 @@ def odds(logo: str, **options: Any) -> None:
         from query.plot import draw_odds  # noqa: PLC0415
 
         save_png(draw_odds(found), options["plot"])
+
+
+cli.add_command(make_serve(_open_finder))

@@ -93,6 +93,15 @@ class Finder:
                 self._opened = IndexSearch(index, self._decimals, self._threads)
             return self._opened
 
+    @property
+    def has_index(self) -> bool:
+        """Whether the store has an index."""
+        return self._has_index
+
+    def read_digits(self, offset: int, length: int) -> str:
+        """`length` decimals from an offset on; StoreDamaged where the file has no digits there."""
+        return self._text(self._decimals[offset - 1 : offset - 1 + length], offset)
+
     def bring_in(self) -> None:
         """Map decimals and index as a whole, where many questions follow: 2 s for 10⁹ decimals.
 
@@ -223,15 +232,21 @@ class Finder:
     def _sequences(self, starts: NDArray[np.int64]) -> list[str]:
         """The 84 digits at each start; StoreDamaged where the file has something else there."""
         windows = self._decimals[starts[:, None] + np.arange(WINDOW)]
-        wrong = np.argwhere((windows - np.uint8(ord("0"))) > 9)
-        if len(wrong):
-            row, place = wrong[0].tolist()
+        return [
+            self._text(window, offset_of(start))
+            for window, start in zip(windows, starts.tolist(), strict=True)
+        ]
+
+    def _text(self, digits: NDArray[np.uint8], offset: int) -> str:
+        """Digits from an offset on as text."""
+        text = digits.tobytes()
+        if not text.isdigit():
+            place = int(np.flatnonzero((digits - np.uint8(ord("0"))) > 9)[0])
             raise StoreDamaged(
-                f"{self._store.path}: byte {windows[row, place]:#04x} at offset "
-                f"{offset_of(int(starts[row]) + place)} is no digit; next: pilogo digits check"
+                f"{self._store.path}: byte {digits[place]:#04x} at offset {offset + place} "
+                f"is no digit; next: pilogo digits check"
             )
-        text = windows.tobytes().decode("ascii")
-        return [text[at : at + WINDOW] for at in range(0, len(text), WINDOW)]
+        return text.decode("ascii")
 
     def _distinct(self, top: int, search: Callable[[int], _Outcome]) -> _Outcome:
         """The `top` closest windows none of which overlaps a closer one of them."""
