@@ -8,16 +8,17 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_logos import DIGITS, chunk, grey, png, saved
+from drawn_logos import DIGITS, chunk, grey, inks, png, saved
 from PIL import Image
 
 from indexer.errors import LogoError
 from indexer.window import WINDOW
-from query import picture
+from query import picture, picture_limits
 from query.bitmap import format_digits, read_logo
 from query.palette import GREYS
 
@@ -184,3 +185,116 @@ def test_forty_million_pixels_stay_under_300_mb(tmp_path: Path) -> None:
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     assert total == 0  # all of it transparent: white
     assert peak * unit < 300_000_000
+
+
+def with_chunks(chunks: bytes) -> bytes:
+    whole = saved(grey(), "PNG")
+    return whole[:33] + chunks + whole[33:]
+
+
+def with_segments(segments: bytes, *, progressive: bool = False) -> bytes:
+    whole = saved(grey(), "JPEG", progressive=progressive)
+    return whole[:20] + segments + whole[20:]
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 255, marker, len(body) + 2) + body
+
+
+def with_scans(n: int) -> bytes:
+    """The picture as progressive JPEG of 6 scans, the last one n times more."""
+    whole = saved(grey(), "JPEG", progressive=True)
+    return whole[:-2] + whole[whole.rindex(b"\xff\xda") : -2] * n + whole[-2:]
+
+
+def tiff(order: str, tag: int, value_type: int, count: int, nested: int = 0) -> bytes:
+    """A TIFF of one strip; a tag more with `count` zeros, in a directory `nested` points to."""
+    tags = {256: 14, 257: 6, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: 6, 279: 84}
+    entries = {at: struct.pack(order + "HHII", at, 4, 1, value) for at, value in tags.items()}
+    end = 8 + 2 + 12 * (len({*tags, nested or tag})) + 4
+    behind = end + 18 if nested else end
+    more = struct.pack(order + "HHII", tag, value_type, count, behind)
+    if nested:
+        entries[nested] = struct.pack(order + "HHII", nested, 4, 1, end)
+        data = struct.pack(order + "H", 1) + more + bytes(4) + bytes(8 * count)
+    else:
+        entries[tag] = more
+        data = bytes(8 * count)
+    head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8)
+    listed = b"".join(entries[at] for at in sorted(entries))
+    return head + struct.pack(order + "H", len(entries)) + listed + bytes(4) + data
+
+
+def webp(n: int) -> bytes:
+    plain = saved(grey().convert("RGB"), "WEBP", lossless=True)
+    body = plain[8:] + b"JUNK\0\0\0\0" * n
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+EXIF = b"Exif\0\0II*\0\x08\0\0\0" + bytes(300)
+# The limit and a small one; a picture within that is beyond it, and what is said.
+PARTS: dict[str, tuple[str, int, Callable[[], bytes], str]] = {
+    "PNG chunks": ("MAX_READS", 100, lambda: with_chunks(chunk(b"noNe", b"") * 50), "100 pieces"),
+    "PNG pieces": ("MAX_READS", 9, lambda: saved(grey(), "PNG"), "9 pieces"),
+    "GIF": ("MAX_READS", 5, lambda: saved(grey(), "GIF"), "the 5 pieces"),
+    "junk": ("MAX_READS", 100, lambda: with_segments(b"\xff\0" * 200), "100 pieces"),
+    "beside, PNG": ("MAX_BESIDE", 99, lambda: with_chunks(chunk(b"tEXt", bytes(99))), "99 bytes"),
+    "beside, JPEG": ("MAX_BESIDE", 999, lambda: with_segments(segment(0xE2, bytes(999))), "999 b"),
+    "scans": ("MAX_SCANS", 50, lambda: with_scans(45), "more than the 50 scans allowed"),
+    "segments": ("MAX_SEGMENTS", 20, lambda: with_segments(b"\xff\xfe\0\x02" * 20), "20 segments"),
+    "EXIF": ("MAX_TAKEN_APART", 500, lambda: with_segments(segment(0xE1, EXIF) * 2), "500 bytes"),
+    "tables": ("MAX_TAKEN_APART", 80, lambda: saved(inks(), "JPEG"), "80 bytes of tables"),
+    "held": ("MAX_PIXELS_HELD", 99, lambda: saved(inks(), "JPEG", progressive=True), "99 in all"),
+    "held bytes": ("MAX_BYTES_HELD", 99, lambda: with_scans(0), "is a progressive JPEG of"),
+    "strips": ("MAX_VALUES", 9, lambda: tiff("<", 273, 4, 10), "10 strips or tiles; 9 are allowed"),
+    "strips, MM": ("MAX_VALUES", 9, lambda: tiff(">", 279, 3, 10), "10 strips or tiles; 9 are"),
+    "strips, bytes": ("MAX_VALUES", 9, lambda: tiff("<", 273, 1, 10), "10 strips or tiles"),
+    "resolutions": ("MAX_VALUES", 9, lambda: tiff(">", 282, 5, 10), "10 values of tag 282"),
+    "in EXIF": ("MAX_VALUES", 9, lambda: tiff("<", 33434, 5, 10, 34665), "10 values of tag 33434"),
+    "in GPS": ("MAX_VALUES", 9, lambda: tiff(">", 2, 5, 10, 34853), "10 values of tag 2"),
+    "WebP": ("MAX_CHUNKS", 20, lambda: webp(20), "more than the 20 chunks allowed"),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_pictures_of_too_many_parts_are_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit, few, make, sentence = PARTS[name]
+    if limit != "MAX_SCANS" and not name.startswith("strips"):
+        (tmp_path / "sound").write_bytes(make())
+        read_logo(tmp_path / "sound")  # it is this limit that refuses it
+    monkeypatch.setattr(picture_limits, limit, few)
+    assert sentence in refusal(tmp_path, make())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_segments(segment(0xE2, b"\xff\xda" * 500)),
+        with_segments(b"") + b"\xff\xda\0\x02" * 500,
+        with_scans(44),
+        tiff("<", 34675, 7, 70_000),
+        webp(500) + bytes(200_000),
+    ],
+    ids=["in a profile", "behind the end", "50 scans", "a profile", "behind a WebP"],
+)
+def test_what_only_looks_like_parts_is_not_counted(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "logo").write_bytes(content)
+    read_logo(tmp_path / "logo")
+
+
+def test_texts_and_exif_of_a_png_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(500)))
+    monkeypatch.setattr(picture, "MAX_TEXT", 400)
+    assert "(Too much memory used in text chunks" in refusal(tmp_path, with_chunks(text))
+    monkeypatch.setattr(picture, "MAX_EXIF", 100)
+    sentence = "is a picture with 314 bytes of EXIF; 100 are allowed"
+    assert sentence in refusal(tmp_path, with_chunks(chunk(b"eXIf", EXIF[6:])))
+
+
+def test_a_bigtiff_comes_to_no_decoder(tmp_path: Path) -> None:
+    for content in (b"II+\0\x08\0\0\0" + bytes(99), b"MM\0+\0\x08\0\0" + bytes(99)):
+        assert "is neither a picture (PNG" in refusal(tmp_path, content)
