@@ -144,6 +144,9 @@ def _look_through(store: DigitStore, folder: Path, threads: int, progress: Progr
         return _Found(None, [error], 1.0)
     checks = check_index_files(folder, manifest, threads, progress, deep=True)
     damages = [check.damage for check in checks if check.damage]
+    for damage in damages:
+        if isinstance(damage, StoreForeign):
+            raise damage
     bad = {check.shard for check in checks if check.damage}
     windows = sum(count for first, count in manifest.shards if first in bad)
     return _Found(manifest, damages, windows / count_windows(store.n))

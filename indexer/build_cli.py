@@ -23,6 +23,7 @@ from indexer.resources import (
     require_disk,
     require_memory,
 )
+from indexer.rows import printable
 
 if TYPE_CHECKING:
     from indexer.compute import ComputePlan
@@ -100,7 +101,7 @@ def build(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
 
     def say(text: str) -> None:
         told.append(text)
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
     with draw_progress(progress) as report:
         store = store or _compute(home, digits, constant, threads, report)

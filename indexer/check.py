@@ -20,6 +20,7 @@ from indexer.index_files import (
     read_coder,
     read_manifest_of,
     read_proven,
+    require_size,
 )
 from indexer.index_folders import WORK_NAME, index_folder
 from indexer.index_manifest import (
@@ -127,9 +128,7 @@ def check_store_files(
         found.files.append(FileCheck(path, None, _EVERY_BYTE, entry.damage))
         return found
     found.files.append(FileCheck(path, path.stat().st_size, _EVERY_BYTE, None))
-    damage = _damage(store.open)
-    if deep and damage is None:
-        damage = _damage(partial(store.require_sound, threads, progress))
+    damage = _damage(partial(store.require_sound, threads, progress) if deep else store.open)
     compared = _EVERY_BYTE if deep else _ENDS
     found.files.append(FileCheck(store.path, store.n_bytes, compared, damage))
     folder = index_folder(entry.folder)
@@ -193,12 +192,13 @@ def _prove_lists(
     path: Path, record: LargeRecord, remedy: str, threads: int, tally: Tally | None
 ) -> None:
     """StoreDamaged unless a file of lists is as recorded; with threads every block is read."""
-    map_lists(path, record, remedy)
     if not threads:
+        map_lists(path, record, remedy)
         return
     report = tally.add if tally else lambda done: None
     try:
         with open_plain(path) as file:
+            require_size(path, file.fileno(), record, remedy)
             found = hash_blocks(file.fileno(), 0, record.n_bytes, threads, report)
     except OSError as error:
         raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None

@@ -13,7 +13,7 @@ from indexer.options import (
     progress_option,
     threads_option,
 )
-from indexer.rows import format_rows
+from indexer.rows import format_rows, printable
 
 
 @click.command()
@@ -65,8 +65,8 @@ def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
     click.echo(format_rows(rows, columns, format_))
     for row in rows:
         if not row["ok"]:
-            click.echo(f"damaged: {row['damage']}", err=True)
+            click.echo(printable(f"damaged: {row['damage']}"), err=True)
     for one in found:
         for note in one.notes:
-            click.echo(note, err=True)
+            click.echo(printable(note), err=True)
     raise_damage(found)

@@ -20,7 +20,7 @@ from indexer.options import (
 )
 from indexer.progress import Progress
 from indexer.resources import duration
-from indexer.rows import format_rows
+from indexer.rows import format_rows, printable
 
 if TYPE_CHECKING:
     from indexer.digits import DigitStore, SurveyedStore
@@ -146,7 +146,7 @@ def _recomputer(
 
 def _report_damaged(findings: "Findings") -> None:
     for _, damage in findings.damaged:
-        click.echo(f"damaged: {damage}", err=True)
+        click.echo(printable(f"damaged: {damage}"), err=True)
 
 
 @digits.command()

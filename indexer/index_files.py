@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +64,9 @@ def read_coder(path: Path, record: FileRecord, remedy: str) -> Coder:
     """The coder in a file whose bytes the record proves; StoreDamaged otherwise."""
     content = read_proven(path, record, remedy)
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            if any(entry.compress_type or entry.flag_bits & 1 for entry in packed.infolist()):
+                raise ValueError("it is compressed or encrypted")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         centroids = arrays["centroids"]
@@ -77,7 +81,7 @@ def read_coder(path: Path, record: FileRecord, remedy: str) -> Coder:
             arrays[name].shape == shape and arrays[name].dtype == kind
             for name, (shape, kind) in shapes.items()
         )
-    except (ValueError, KeyError, IndexError, OSError) as error:
+    except (ValueError, KeyError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise StoreDamaged(f"{path} is no coder: {reason(error)}; next: {remedy}") from None
     if not sound:
         raise StoreDamaged(f"{path} has arrays of other shapes than a coder's; next: {remedy}")
@@ -94,7 +98,7 @@ def read_proven(path: Path, record: FileRecord, remedy: str) -> bytes:
         )
     try:
         with open_plain(path) as file:
-            _require_size(path, file.fileno(), record, remedy)
+            require_size(path, file.fileno(), record, remedy)
             content = file.read(record.n_bytes + 1)
     except OSError as error:
         raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None
@@ -107,7 +111,7 @@ def map_lists(path: Path, record: LargeRecord, remedy: str) -> NDArray[np.uint8]
     """A file of lists, mapped, after its size and its ends are found to be as recorded."""
     try:
         with open_plain(path) as file:
-            _require_size(path, file.fileno(), record, remedy)
+            require_size(path, file.fileno(), record, remedy)
             if hash_ends(file.fileno(), 0, record.n_bytes) != record.ends_sha256:
                 raise StoreDamaged(
                     f"{path} does not begin and end as its manifest says (ends_sha256); "
@@ -124,7 +128,8 @@ def map_lists(path: Path, record: LargeRecord, remedy: str) -> NDArray[np.uint8]
         raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None
 
 
-def _require_size(path: Path, handle: int, record: FileRecord, remedy: str) -> None:
+def require_size(path: Path, handle: int, record: FileRecord, remedy: str) -> None:
+    """StoreDamaged unless an open file has as many bytes as its manifest says."""
     found = os.fstat(handle).st_size
     if found != record.n_bytes:
         raise StoreDamaged(

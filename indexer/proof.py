@@ -111,7 +111,7 @@ def check_stores(
         label: Row = {"constant": entry.constant, "n": entry.n}
         try:
             store = entry.sound()
-            store.open(prove_ends=False)  # before the long work
+            store.open(prove_ends=store.in_place)  # before the long work
             proven = recompute(store) if recompute else None
             claims = check_store(store, progress, proven_hash=proven)
         except StoreDamaged as error:

@@ -37,4 +37,9 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "NO"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: what would move its cursor or colour it, as "?"."""
+    return "".join(c if c.isprintable() else "?" for c in text)

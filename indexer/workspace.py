@@ -22,6 +22,8 @@ _OURS = {DECIMALS_NAME, MANIFEST_NAME, MANIFEST_NAME + PARTIAL}
 
 def _clear(folder: Path) -> None:
     """Remove a folder of ours; refuses when it holds anything that we did not write."""
+    if folder.is_symlink():
+        raise StoreError(f"{folder} is a link, which pilogo did not make; remove it")
     if not folder.exists():
         return
     foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in _OURS)
@@ -104,6 +106,8 @@ class Workspace:
 def restore_store(home: Path, name: str) -> None:
     """Finish or undo a replacement that was killed between its two renames; the lock is held."""
     old, final = home / f"{name}{OLD}", home / name
+    if old.is_symlink():
+        raise StoreError(f"{old} is a link, which pilogo did not make; remove it")
     if old.exists() and not final.exists():
         old.rename(final)
     _retire(old, final)

@@ -76,7 +76,7 @@ def with_chunks(chunks: bytes) -> bytes:
 
 
 # Whole pictures as large as allowed: a digit is this many pixels a side.
-SIDE, TIFF_SIDE, WEBP_SIDE = 688, 597, 377
+SIDE, TIFF_SIDE, WEBP_SIDE, INKS_SIDE = 688, 597, 377, 534
 
 
 def rgba(k: int) -> Image.Image:
@@ -115,7 +115,7 @@ LARGE: dict[str, Make] = {
 
 def large_inks() -> Image.Image:
     """The picture in black ink alone, drawn large."""
-    return inks().resize((14 * SIDE, 6 * SIDE), Image.Resampling.NEAREST)
+    return inks().resize((14 * INKS_SIDE, 6 * INKS_SIDE), Image.Resampling.NEAREST)
 
 
 def jpeg_with(parts: bytes) -> bytes:
