@@ -8,7 +8,7 @@ import os
 import sys
 from typing import NoReturn
 
-from query.interrupts import Terminated, ignore, listen
+from query.interrupts import Terminated, ignore, listen, raise_heard
 
 _BUG = 1
 
@@ -53,6 +53,7 @@ def _run(arguments: list[str]) -> int:
         _drop_output()
         return 0
     except OSError as error:
+        raise_heard()
         _drop_output()
         nameless = "standard output: " if error.errno else ""  # a library that cannot be loaded
         where = f"{error.filename}: " if error.filename else nameless
@@ -62,6 +63,7 @@ def _run(arguments: list[str]) -> int:
         complain("memory is used up; free some, raise the limit, or use fewer --threads")
         return StoreError.exit_code
     except Exception as error:
+        raise_heard()
         if os.environ.get("PILOGO_TRACEBACK"):
             raise
         complain(f"a bug: {type(error).__name__}: {error}; PILOGO_TRACEBACK=1 shows where")
@@ -89,6 +91,7 @@ def _invoke(arguments: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except PilogoError as error:
+        raise_heard()
         complain(str(error))
         return error.exit_code
     except click.Abort as error:

@@ -16,6 +16,9 @@ from types import FrameType
 _GRACE_SECONDS = 1.5
 
 
+_heard: list[int] = []
+
+
 class Terminated(SystemExit):
     """SIGTERM, raised in the main thread."""
 
@@ -26,16 +29,13 @@ def _say_ended(signum: int) -> str:
 
 def listen() -> None:
     """Handle both signals from here on; call it once, in the main thread."""
-    heard: list[int] = []
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        if heard:  # the thread ends the process
+        if _heard:  # the thread ends the process
             return
-        heard.append(signum)
+        _heard.append(signum)
         sys.unraisablehook = lambda unraisable: None  # it may be raised where nobody catches it
-        if signum == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise Terminated(128 + signum)
+        raise_heard()
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, handle)
@@ -44,6 +44,17 @@ def listen() -> None:
         os.set_blocking(write, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         threading.Thread(target=_watch, args=(read,), daemon=True).start()
+
+
+def raise_heard() -> None:
+    """Raise what the signal that was heard stands for, if one was.
+
+    For who handles an error: libraries make errors of their own of what is raised inside them.
+    """
+    if _heard and _heard[0] == signal.SIGINT:
+        raise KeyboardInterrupt
+    if _heard:
+        raise Terminated(128 + _heard[0])
 
 
 def ignore() -> None:
