@@ -81,13 +81,18 @@ function open(info) {
       answerLine.fail(error.message, shown?.answer);
     },
     cancelled() {
-      verifying = null;
-      if (shown === null) return reset();
-      setAddress(shown.query);
-      answerLine.show(shown.answer);
+      fallBack();
       say("Cancelled");
     },
   });
+
+  /** Show the answer that there is, or none. */
+  function fallBack() {
+    verifying = null;
+    if (shown === null) return reset();
+    setAddress(shown.query);
+    answerLine.show(shown.answer);
+  }
 
   function setAddress(query, offset = null) {
     history.replaceState(null, "", query ? linkTo(query, offset) : location.pathname);
@@ -105,7 +110,7 @@ function open(info) {
   function searchNow() {
     clearTimeout(timer);
     const chosen = options.read();
-    if (chosen === null) return;
+    if (chosen === null) return fallBack();
     verifying = null;
     search.run({ bitmap: grid.digits, ...chosen });
   }
