@@ -60,6 +60,7 @@ from indexer.index_manifest import (
 )
 from indexer.learning import SEED, learn_coder
 from indexer.locks import can_lock, locked
+from indexer.mapping import open_plain
 from indexer.merge import list_directory, write_lists
 from indexer.parts import PartRange, is_whole, make_part, open_part, split
 from indexer.progress import Progress, Tally, silent
@@ -70,6 +71,7 @@ Say = Callable[[str], None]
 
 # A place in a part is 32 bits; a shard is cut so that plans, merges and repairs stay of one size.
 LARGEST_SHARD = 1 << 32
+_LARGEST_OWN = 1 << 20
 
 
 def build_index(
@@ -194,9 +196,12 @@ class _Builder:
             build, self._store.n, self._store.record.sha256, record, tuple(self._shards)
         )
 
-    def _share(self, there: Path, here: Path, build: str, windows: tuple[int, int]) -> None:
+    def _share(
+        self, there: Path, here: Path, build: str, windows: tuple[int, int], n_cells: int
+    ) -> None:
         """Link a shard of this very build that stands elsewhere, if every byte of it is sound."""
-        checks = check_shard_files(there, build, windows, self._plan.threads, deep=True)
+        threads = self._plan.threads
+        checks = check_shard_files(there, build, windows, threads, n_cells)
         if any(check.damage for check in checks):
             return
         here.mkdir(exist_ok=True)
@@ -221,7 +226,7 @@ class _Builder:
         document = self._work / WORK_DOCUMENT
         purpose = json.loads(json.dumps(self._purpose()))
         try:
-            same = json.loads(document.read_bytes()) == purpose
+            same = json.loads(_read_own(document)) == purpose
         except (OSError, ValueError, RecursionError):
             same = False
         if not same:
@@ -236,7 +241,7 @@ class _Builder:
             with contextlib.suppress(StoreDamaged):
                 write_file(path, read_proven(self._there / CODER_NAME, self._manifest.coder, ""))
         with contextlib.suppress(StoreDamaged, OSError):
-            content = path.read_bytes()
+            content = _read_own(path)
             record = FileRecord(len(content), hashlib.sha256(content).hexdigest())
             coder = read_coder(path, record, "")
             self._say("reusing the codebooks that are there")
@@ -254,7 +259,7 @@ class _Builder:
         folder = self._work / shard_name(first)
         windows = first, n_windows
         if self._there and not (folder / MANIFEST_NAME).exists():
-            self._share(self._there / shard_name(first), folder, build, windows)
+            self._share(self._there / shard_name(first), folder, build, windows, coder.n_cells)
         with contextlib.suppress(StoreDamaged):
             prove_shard_manifest(folder, build, windows, "")
             self._say(f"reusing {folder.name}, {n_windows:,} windows")
@@ -304,6 +309,12 @@ class _Builder:
                 pool.shutdown(cancel_futures=True)
                 raise
         return ranges
+
+
+def _read_own(path: Path) -> bytes:
+    """A small file of an earlier run; OSError where it is a link or no file."""
+    with open_plain(path) as file:
+        return file.read(_LARGEST_OWN)
 
 
 def _wait(futures: "list[Future[None]]") -> None:

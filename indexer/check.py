@@ -18,6 +18,7 @@ from indexer.index_files import (
     map_lists,
     prove_shard_manifest,
     read_coder,
+    read_directory,
     read_manifest_of,
     read_proven,
     require_size,
@@ -78,13 +79,19 @@ def check_index_files(
     """
     remedy = build_command(folder.parent)
     path, coder = folder / CODER_NAME, manifest.coder
-    damage = _damage(partial(read_coder, path, coder, remedy))
+    damage, n_cells = None, None
+    try:
+        n_cells = read_coder(path, coder, remedy).n_cells
+    except StoreDamaged as error:
+        damage = error
     checks = [FileCheck(path, coder.n_bytes, _EVERY_BYTE, damage)]
     total = sum(ENTRY_BYTES * count for _, count in manifest.shards)
     tally = Tally("check", total, "bytes", progress) if deep else None
     for first, n_windows in manifest.shards:
         inner, windows = folder / shard_name(first), (first, n_windows)
-        checks += check_shard_files(inner, manifest.build, windows, threads, deep=deep, tally=tally)
+        checks += check_shard_files(
+            inner, manifest.build, windows, threads if deep else 0, n_cells, tally
+        )
     return checks
 
 
@@ -93,11 +100,13 @@ def check_shard_files(
     build: str,
     windows: tuple[int, int],
     threads: int,
-    *,
-    deep: bool,
+    n_cells: int | None,
     tally: Tally | None = None,
 ) -> list[FileCheck]:
-    """The three files of the shard of these windows (first start, number) in this build."""
+    """The three files of the shard of these windows (first start, number) in this build.
+
+    Without threads the lists are not read. n_cells is how many there are, where that is known.
+    """
     remedy = build_command(folder.parents[1])
     first = windows[0]
     path = folder / MANIFEST_NAME
@@ -107,9 +116,11 @@ def check_shard_files(
         return [FileCheck(path, None, _EVERY_BYTE, error, first)]
     index, lists = manifest.index, manifest.lists
     index_path, lists_path = folder / FAISS_NAME, folder / LISTS_NAME
-    prove_index = partial(read_proven, index_path, index, remedy)
-    prove_lists = partial(_prove_lists, lists_path, lists, remedy, threads if deep else 0, tally)
-    compared = _EVERY_BYTE if deep else _ENDS
+    prove_index: Callable[[], object] = partial(read_proven, index_path, index, remedy)
+    if n_cells is not None:
+        prove_index = partial(read_directory, index_path, manifest, n_cells, remedy)
+    prove_lists = partial(_prove_lists, lists_path, lists, remedy, threads, tally)
+    compared = _EVERY_BYTE if threads else _ENDS
     return [
         FileCheck(path, path.stat().st_size, _EVERY_BYTE, None, first),
         FileCheck(index_path, index.n_bytes, _EVERY_BYTE, _damage(prove_index), first),

@@ -114,10 +114,11 @@ class Fields:
         return list(self._document.items())
 
 
-def read_document(path: Path, form: str, version: int, remedy: str) -> Fields:
+def read_document(path: Path, form: str, version: int, remedy: str, replacing: str = "") -> Fields:
     """The fields of the document in a file of at most 64 KiB; its seal proves every byte.
 
-    form is what its field `format` must say. Raises StoreDamaged, and of that StoreForeign for
+    form is what its field `format` must say; replacing the command that puts another in the place
+    of a sound one, where remedy does not. Raises StoreDamaged, and of that StoreForeign for
     another program's file, one from a later pilogo and one from an earlier pilogo.
     """
     try:
@@ -141,7 +142,8 @@ def read_document(path: Path, form: str, version: int, remedy: str) -> Fields:
     if found_form != form:
         shown = repr(found_form)[:80]
         raise StoreForeign(
-            f"{path}: format is {shown}, another program's; it must be {form!r}; next: {remedy}"
+            f"{path}: format is {shown}, another program's; it must be {form!r}; "
+            f"next: {replacing or remedy}"
         )
     found = fields.integer("version", 0, 10**9)
     if found > version:
@@ -150,9 +152,14 @@ def read_document(path: Path, form: str, version: int, remedy: str) -> Fields:
         )
     if found < version:
         raise StoreForeign(
-            f"{path}: version {found} is too old; this pilogo reads {version}: next: {remedy}"
+            f"{path}: version {found} is too old; this pilogo reads {version}: "
+            f"next: {replacing or remedy}"
         )
     rest = {name: value for name, value in document.items() if name != _SEAL}
-    if raw != _sealed(rest):
+    try:
+        sealed = _sealed(rest)
+    except RecursionError:
+        sealed = b""
+    if raw != sealed:
         raise StoreDamaged(f"{path} is not what was written (its seal); next: {remedy}")
     return fields

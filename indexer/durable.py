@@ -33,7 +33,8 @@ def new_file(path: Path) -> Iterator[NewFile]:
     """
     partial = path.with_name(path.name + PARTIAL)
     try:
-        with partial.open("wb") as file:
+        partial.unlink(missing_ok=True)  # a link would be written through
+        with partial.open("xb") as file:
             made = NewFile(file)
             yield made
             file.flush()

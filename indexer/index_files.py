@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from indexer.cells import (
     CODEWORDS,
+    ENTRY_BYTES,
     GROUP_DIRECTIONS,
     GROUPS,
     LARGEST_BITS,
@@ -41,7 +42,7 @@ from indexer.projection import DIRECTIONS, Projection
 from indexer.window import WINDOW
 
 # Small files are read and hashed whole: a coder has 28 kB, index.faiss 1.6 MB at 10^9 windows.
-_LARGEST_SMALL = 1 << 28
+_LARGEST_SMALL = 1 << 25
 _ROW_BYTES = 24
 # Replacements in a row that a reader follows before it gives up.
 _ATTEMPTS = 20
@@ -81,7 +82,10 @@ def read_coder(path: Path, record: FileRecord, remedy: str) -> Coder:
             arrays[name].shape == shape and arrays[name].dtype == kind
             for name, (shape, kind) in shapes.items()
         )
-    except (ValueError, KeyError, IndexError, OSError, EOFError, zipfile.BadZipFile) as error:
+        sound = sound and bool(np.isfinite(arrays["factors"]).all())
+    except (
+        ValueError, LookupError, OSError, RuntimeError, EOFError, TypeError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         raise StoreDamaged(f"{path} is no coder: {reason(error)}; next: {remedy}") from None
     if not sound:
         raise StoreDamaged(f"{path} has arrays of other shapes than a coder's; next: {remedy}")
@@ -236,16 +240,30 @@ def prove_shard_manifest(
     return manifest
 
 
+def read_directory(
+    path: Path, manifest: ShardManifest, n_cells: int, remedy: str
+) -> NDArray[np.int64]:
+    """The directory in index.faiss: every window is in a list, every list in lists.bin."""
+    content = read_proven(path, manifest.index, remedy)
+    end = manifest.directory_at + _ROW_BYTES * n_cells
+    if end > len(content):
+        raise StoreDamaged(f"{path} is too short for its directory; next: {remedy}")
+    # a copy: it begins at any byte of the file, and is small
+    rows = np.frombuffer(content[manifest.directory_at : end], dtype="<i8").reshape(-1, 3)
+    sizes, room, offsets = rows.T
+    most = manifest.lists.n_bytes // ENTRY_BYTES
+    sound = (sizes >= 0) & (sizes <= room) & (room <= most) & (offsets >= 0)
+    sound &= offsets <= manifest.lists.n_bytes - ENTRY_BYTES * np.minimum(room, most)
+    if not sound.all() or int(sizes.sum()) != manifest.n_windows:
+        raise StoreDamaged(f"{path} has no directory where its manifest says; next: {remedy}")
+    return rows
+
+
 def open_shard(
     folder: Path, build: str, windows: tuple[int, int], coder: Coder, remedy: str
 ) -> Shard:
     """A shard of a build, mapped; StoreDamaged where something is doubtful."""
     manifest = prove_shard_manifest(folder, build, windows, remedy)
-    content = read_proven(folder / FAISS_NAME, manifest.index, remedy)
-    end = manifest.directory_at + _ROW_BYTES * coder.n_cells
-    if end > len(content):
-        raise StoreDamaged(f"{folder / FAISS_NAME} is too short for its directory; next: {remedy}")
-    # a copy: it begins at any byte of the file, and is small
-    rows = np.frombuffer(content[manifest.directory_at : end], dtype="<i8").reshape(-1, 3)
+    rows = read_directory(folder / FAISS_NAME, manifest, coder.n_cells, remedy)
     lists = map_lists(folder / LISTS_NAME, manifest.lists, remedy)
     return Shard(*windows, folder, rows, lists)

@@ -102,13 +102,15 @@ def shard_name(first_start: int) -> str:
 
 def read_shard_manifest(folder: Path, remedy: str) -> ShardManifest:
     """The manifest of a shard's folder; StoreDamaged where it is missing or doubtful."""
-    fields = read_document(folder / MANIFEST_NAME, _SHARD_FORMAT, VERSION, remedy)
+    fields = read_document(
+        folder / MANIFEST_NAME, _SHARD_FORMAT, VERSION, remedy, f"{remedy} --replace"
+    )
     index = read_record(fields, FAISS_NAME)
     faiss = fields.text("faiss")
     if faiss.split(".")[0] != str(FAISS_MAJOR):
         raise StoreForeign(
-            f"{folder / FAISS_NAME} was written by FAISS {faiss[:40]}; this pilogo reads "
-            f"FAISS {FAISS_MAJOR}; next: {remedy}"
+            f"{folder / FAISS_NAME} was written by FAISS {faiss[:40]!r}; this pilogo reads "
+            f"FAISS {FAISS_MAJOR}; next: {remedy} --replace"
         )
     return ShardManifest(
         fields.sha256("build"),

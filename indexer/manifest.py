@@ -1,6 +1,6 @@
 """The manifest of a store of decimals: written last, believed only after every field is checked."""
 
-import math
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -82,10 +82,10 @@ def _read_summary(fields: Fields, n: int, record: LargeRecord) -> DigitSummary:
 def _read_made(fields: Fields) -> Made:
     made: Made = {}
     for key, found in fields.inner("made").items():
-        number = isinstance(found, (int, float)) and math.isfinite(found)
-        text = isinstance(found, str) and len(found) <= 4 * _MAX_TEXT
+        number = isinstance(found, (int, float)) and -1e18 < found < 1e18
+        text = isinstance(found, str) and len(found) <= 4 * _MAX_TEXT and found.isprintable()
         if len(key) > _MAX_TEXT or len(made) >= _MAX_MADE or not (number or text):
-            fields.refuse(f"made.{key[:40]}", found, "a number or a short text")
+            fields.refuse(f"made.{ascii(key[:40])[1:-1]}", found, "a number or a short text")
         made[key] = found
     return made
 
@@ -102,6 +102,10 @@ def read_manifest(folder: Path) -> Manifest:
     fields.integer("first_offset", 1, 1)
     file = fields.inner("file")
     name, in_place = file.text("path"), file.flag("in_place")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        fields.refuse("file.path", name, "the name of a file")
     if in_place and not PurePath(name).is_absolute():
         fields.refuse("file.path", name, "an absolute path, because in_place is true")
     if not in_place and name != DECIMALS_NAME:

@@ -54,7 +54,7 @@ def is_whole(part: PartRange, folder: Path, coder: Coder) -> bool:
     """Whether the part was made by an earlier run: its size and its hash tell."""
     path = part.path(folder)
     wanted = 4 * coder.n_cells + DISK_A_WINDOW * part.n_windows
-    if not path.is_file() or path.stat().st_size != wanted + _HASH_BYTES:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != wanted + _HASH_BYTES:
         return False
     digest = hashlib.sha256()
     with path.open("rb") as file:

@@ -9,11 +9,12 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 from hostile_files import (
     BUILD,
@@ -30,7 +31,6 @@ from hostile_files import (
     writing_cases,
 )
 from hostile_manifests import Case, document_cases, field_cases, random_cases
-from measured import some
 from small_store import STORE, assert_true, find, matches_of
 from watched import Watched, WatchedProgram
 
@@ -45,6 +45,7 @@ from program import SMALL, Tally
 
 SECONDS = 2
 MEMORY = 100_000_000
+Kind = TypeVar("Kind")
 READERS = (("check", "--deep"), ("digits", "check"), ("digits", "info"))
 SAID = re.compile(r"pilogo: |damaged: |pi-\d+: known values |.* is of a build that did not end")
 
@@ -53,6 +54,14 @@ SAID = re.compile(r"pilogo: |damaged: |pi-\d+: known values |.* is of a build th
 def program() -> Iterator[WatchedProgram]:
     with WatchedProgram(timeout=10) as program:
         yield program
+
+
+def drawn(cases: Sequence[Kind], count: int, *, full: bool = False) -> list[Kind]:
+    """All cases in the full run; otherwise so many of them, drawn with a seed."""
+    if full:
+        return list(cases)
+    chosen = np.random.default_rng(count).choice(len(cases), count, replace=False)
+    return [cases[number] for number in sorted(chosen.tolist())]
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -171,11 +180,11 @@ def reading(
 
 
 def test_hostile_values(full, reading):
-    reading.try_each(some(field_cases(reading.sound / STORE), full, 20))
+    reading.try_each(drawn(field_cases(reading.sound / STORE), 20, full=full))
 
 
 def test_hostile_documents(full, reading):
-    reading.try_each(some(document_cases(reading.sound / STORE), full, 12))
+    reading.try_each(drawn(document_cases(reading.sound / STORE), 12, full=full))
 
 
 def test_manifests_changed_at_random(full, reading):
@@ -183,7 +192,7 @@ def test_manifests_changed_at_random(full, reading):
 
 
 def test_no_files_of_ours(full, reading):
-    reading.try_each(some(kind_cases(), full, 10))
+    reading.try_each(drawn(kind_cases(), 10, full=full))
     reading.try_each([
         Case("index.old: a link outside, no index", old_index_outside),
         Case("index.wip: a link outside", work_outside, harmless=True),
@@ -208,7 +217,7 @@ def test_content_that_its_manifest_proves(tally, full, program, small_home, tmp_
     """It is refused, or the distances are true: windows that no list names are not found."""
     row = tally(9)
     decimals = (small_home / STORE / DECIMALS_NAME).read_text("ascii")
-    for number, case in enumerate(some(content_cases(small_home / STORE), full, 8)):
+    for number, case in enumerate(drawn(content_cases(small_home / STORE), 8, full=full)):
         with guarded(small_home, tmp_path / f"{number}") as (home, outside), row.case(case.label):
             case.make(home / STORE, outside)
             answers = ask(program, home, SMALL)
@@ -241,7 +250,7 @@ def test_another_file_is_named_to_be_used_in_place(tally, full, program, used_in
     store = used_in_place / f"pi-{FEW}"
     assert not is_refused(ask(program, used_in_place, FEW, outside / "pi.txt"))
     before = snapshot(outside)
-    for case in some(in_place_cases(), full, 10):
+    for case in drawn(in_place_cases(), 10, full=full):
         with row.case(case):
             case.make(store, outside)
             named = Path(case.path.format(outside=outside).replace("link", "digits"))
@@ -299,7 +308,7 @@ def assert_done_or_refused(found: Watched) -> None:
 
 def test_nothing_outside_is_read_written_or_deleted(tally, full, program, tiny, tmp_path):
     row = tally(9)
-    for number, case in enumerate(some(writing_cases(), full, 16)):
+    for number, case in enumerate(drawn(writing_cases(), 16, full=full)):
         sound = tiny.begun if case.begun else tiny.built
         with guarded(sound, tmp_path / f"{number}") as (home, outside), row.case(case.label):
             case.make(home, outside)
@@ -317,7 +326,7 @@ def test_an_index_of_hostile_manifests_is_mended_or_refused(tally, full, program
     sound = tiny.built / TINY_STORE
     every = [*field_cases(sound), *document_cases(sound), *random_cases(sound, 100)]
     cases = [case for case in every if case.label.startswith(INDEX_NAME)]
-    for number, case in enumerate(cases[::3] if full else some(cases, full, 4)):
+    for number, case in enumerate(drawn(cases, 200 if full else 4)):
         label = f"build, {case.label}"
         with guarded(tiny.built, tmp_path / f"{number}") as (home, outside), row.case(label):
             case.make(home / TINY_STORE, outside)
