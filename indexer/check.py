@@ -221,6 +221,7 @@ def _prove_lists(
             f"{path}: bytes {first:,} to {end - 1:,} are not what its manifest says (sha256 of "
             f"block {bad[0]} of {len(found)}{more}); next: {remedy}"
         )
+    map_lists(path, record, remedy)  # the blocks are right, but the record of the ends may not be
 
 
 def _leftovers(folder: Path) -> list[str]:

@@ -136,6 +136,7 @@ class DigitStore:
                     f"{self.path}: the decimals at offsets {first + 1:,} to {end:,} are not what "
                     f"its manifest says (sha256 of block {number}); {self._remedy()}"
                 )
+        self.open()  # the blocks are right, but the record of the ends may not be
 
     def _remedy(self) -> str:
         if self.in_place:

@@ -75,7 +75,8 @@ def restore_index(store_folder: Path) -> None:
 def require_writable(store_folder: Path) -> None:
     """StoreError where a store that may be replaced could then not be removed."""
     folders = [store_folder, *(store_folder / name for name in (INDEX_NAME, WORK_NAME))]
-    folders += [path for path in (store_folder / INDEX_NAME).glob("shard-*") if path.is_dir()]
+    if not (store_folder / INDEX_NAME).is_symlink():
+        folders += [path for path in (store_folder / INDEX_NAME).glob("shard-*") if path.is_dir()]
     for folder in folders:
         if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(
