@@ -21,6 +21,7 @@ from machine import describe, print_machine, run
 
 from indexer.corpus import held_out_logos
 from indexer.options import Count, home_option
+from indexer.window import HEIGHT, WIDTH
 from query.bitmap import format_digits
 
 _PROGRAM = Path(sys.executable).with_name("pilogo")
@@ -85,7 +86,8 @@ def main(digits: int, clients: tuple[int, ...], seconds: int, home: Path) -> Non
     try:
         address = process.stdout.readline().strip()  # type: ignore[union-attr]
         paths = [
-            "/api/v1/find?" + urlencode({"bitmap": format_digits(logo), "missed": "0.1"})
+            "/api/v1/find?"
+            + urlencode({"bitmap": format_digits(logo.reshape(HEIGHT, WIDTH)), "missed": "0.1"})
             for logo in logos[:200]
         ]
         _load(address, paths, 1, seconds)  # brings the files in

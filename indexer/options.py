@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS
+from indexer.errors import StoreMissing
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,7 +72,10 @@ def _read_home(ctx: click.Context, param: click.Parameter, value: str) -> Path:
         is_file = home.is_file()
     except (OSError, ValueError) as error:
         words = getattr(error, "strerror", None) or error
-        raise click.BadParameter(f"the home {value[:60]!r}…: {words}", ctx, param) from None
+        shown = value if len(value) <= 60 else f"{value[:60]}…"
+        raise StoreMissing(
+            f"the home {shown} (--home or PILOGO_HOME) cannot be read: {words}"
+        ) from None
     if is_file:
         raise click.BadParameter(
             f"{home} is a file; the home (--home or PILOGO_HOME) must be a folder", ctx, param

@@ -63,7 +63,7 @@ def check_target(option: str, path: Path, logos: Sequence[str]) -> None:
     try:
         if not path.absolute().parent.is_dir():
             raise UsageError(f"{option} {name}: there is no folder of that name")
-        path.lstat()
+        path.stat()
     except FileNotFoundError:
         pass
     except OSError as error:  # too long, say

@@ -20,6 +20,7 @@ class _TimedProtocol(H11Protocol):
     """HTTP/1.1 that closes connections on which no request is whole for ten seconds."""
 
     _idle = 0
+    _seen: object = None
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -29,7 +30,9 @@ class _TimedProtocol(H11Protocol):
     def _look(self) -> None:
         """Every second; a head that comes byte by byte is no request yet."""
         cycle: Any = getattr(self, "cycle", None)
-        self._idle = self._idle + 1 if cycle is None or cycle.response_complete else 0
+        waiting = cycle is None or cycle.response_complete
+        self._idle = self._idle + 1 if waiting and cycle is self._seen else 0
+        self._seen = cycle
         if self._idle > _HEAD_SECONDS:
             self.transport.close()
         else:

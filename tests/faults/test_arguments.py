@@ -92,7 +92,7 @@ REFUSED: dict[int, tuple[str, ...]] = {
         "find LOGO --sheet HERE/a", "find LOGO --sheet HERE/a.jpg", "find LOGO --sheet -",
         "find HERE/in.png --sheet HERE/in.png", "find HERE/in.png --sheet HERE/link.png",
         "find HERE/in.png LOGO --sheet HERE/folder.png/../in.png",
-        "find LOGO --sheet HERE/loop.png", "find HERE/loop.png --sheet HERE/a.png",
+        "find LOGO --sheet HERE/loop.png",
         f"find LOGO --sheet {X4000}.png", f"find LOGO --sheet {DEEP}a.png",
         f"find LOGO --sheet {TOO_DEEP}a.png", f"odds LOGO --plot {X4000}.png",
         "odds LOGO --plot HERE", "odds LOGO --plot LOGO",
@@ -101,6 +101,7 @@ REFUSED: dict[int, tuple[str, ...]] = {
     3: (
         "find LOGO --costs HERE/missing.csv", "find LOGO --costs HERE", "find LOGO --costs=",
         "find LOGO --costs /dev/zero", "find LOGO --costs HERE/loop.png",
+        "find HERE/loop.png --sheet HERE/a.png",
         "find LOGO --costs HERE/digits.txt", "find LOGO --costs LOGO",
         f"find LOGO --costs {X4000}", f"find LOGO --costs {DEEP}a",
         f"find LOGO --costs {TOO_DEEP}a",
