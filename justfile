@@ -9,7 +9,7 @@ check:
     ruff format --check .
     mypy
 
-# the fast suite (5 minutes)
+# the suite (5 to 9 minutes, with a browser)
 test *ARGS:
     python -m pytest {{ARGS}}
 
