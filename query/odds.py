@@ -38,12 +38,12 @@ def compute_odds(
     farthest = law.closest(count_windows(10 ** _POWERS[0]), 1)
     wanted = set(np.linspace(law.lowest, farthest, _STEPS).astype(np.int64).tolist())
     for distance in distances:
-        inside = math.floor(distance * table.scale + 1e-9)
+        inside = math.floor(min(distance * table.scale, law.highest) + 1e-9)
         if inside < law.lowest:
             raise UsageError(
                 f"distance {distance:g} is out of reach; allowed are "
                 f"{table.in_units(law.lowest):g} (the exact picture) and more"
             )
-        wanted.add(min(inside, law.highest))
+        wanted.add(inside)
     needed = [NeededRow(table.in_units(d), -law.log_tail(d) / math.log(10)) for d in sorted(wanted)]
     return Odds(logo, format_digits(bitmap), table.name, tuple(rows), tuple(needed))

@@ -53,3 +53,10 @@ def test_a_flat_table_costs_the_same_everywhere(soundcloud):
     odds = compute_odds(soundcloud, CostTable("costs", np.full((84, 10), 2, np.int32)))
     assert {row.best for row in odds.rows} == {168}
     assert [(row.distance, row.log10_digits) for row in odds.needed] == [(168, 0)]
+
+
+def test_a_distance_beyond_all_numbers_needs_one_window(soundcloud):
+    table = cost_table(soundcloud, "lightness")
+    last = compute_odds(soundcloud, table, distances=[1.7e308]).needed[-1]
+    assert last.distance == table.in_units(table.law.highest)
+    assert last.log10_digits == 0
