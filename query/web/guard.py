@@ -31,9 +31,19 @@ _HEADERS = {
 
 
 def problem(status: int, detail: str, **headers: str) -> JSONResponse:
-    """An error as RFC 9457 has it: type, title, status and detail in JSON."""
+    """An error as RFC 9457 has it: type, title, status and detail in JSON.
+
+    A header retry-after is repeated in it: in a stream of events there are no headers.
+    """
     title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    body: dict[str, str | int] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
+    if "retry-after" in headers:
+        body["retry_after"] = int(headers["retry-after"])
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 

@@ -5,15 +5,14 @@ from importlib.metadata import version
 from typing import Any
 
 from indexer.window import WINDOW
-from query.finder import MISSED
 from query.metrics import METRICS
 from query.shrink import FITS
-from query.web.questions import MOST_DIGITS, MOST_MATCHES
+from query.web.questions import DEFAULTS, MOST_DIGITS, MOST_MATCHES
 
 _DIGITS = {"type": "string", "pattern": f"^[0-9]{{{WINDOW}}}$"}
 _NUMBER = {"type": "number"}
 _COUNT = {"type": "integer", "minimum": 0}
-_FLAG = {"type": "boolean", "default": False}
+_FLAG = {"type": "boolean"}
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -44,6 +43,10 @@ _PROBLEM = _object(
     status={"type": "integer"},
     detail={"type": "string"},
 )
+_PROBLEM["properties"]["retry_after"] = {
+    **_COUNT,
+    "description": "seconds, as in the header Retry-After, where asking again may help",
+}
 _MATCH = _object(rank=_COUNT, offset=_COUNT, distance=_NUMBER, expected=_NUMBER, sequence=_DIGITS)
 _ANSWER = _object(
     logo={"type": "string"},
@@ -70,6 +73,9 @@ _INFO = _object(
     most_matches=_COUNT,
     most_digits=_COUNT,
     most_upload_bytes=_COUNT,
+    defaults=_object(
+        metric={"enum": list(METRICS)}, top=_COUNT, distinct=_FLAG, exact=_FLAG, missed=_NUMBER
+    ),
     examples=_list(_object(name={"type": "string"}, bitmap=_DIGITS)),
 )
 _ODDS = _object(
@@ -91,21 +97,23 @@ _STRETCH = _object(
 _REFERENCE = [
     _query("bitmap", _DIGITS, "14x6 digits, row by row from the top left, 0 white to 9 black",
            needed=True),
-    _query("metric", {"enum": list(METRICS), "default": "l1"}, "what a distance is"),
+    _query("metric", {"enum": list(METRICS), "default": DEFAULTS["metric"]}, "what a distance is"),
     _query("logo", {"type": "string", "maxLength": 200}, "a name that the answer repeats"),
 ]  # fmt: skip
 _QUESTION = [
     *_REFERENCE,
-    _query("top", {"type": "integer", "minimum": 1, "maximum": MOST_MATCHES, "default": 10},
-           "how many matches"),
-    _query("distinct", _FLAG, "drop matches that overlap a closer one"),
-    _query("exact", _FLAG, "compare every window: the answer is certified"),
-    _query("missed", {"type": "number", "exclusiveMinimum": 0, "default": MISSED},
+    _query("top", {"type": "integer", "minimum": 1, "maximum": MOST_MATCHES,
+                   "default": DEFAULTS["top"]}, "how many matches"),
+    _query("distinct", {**_FLAG, "default": DEFAULTS["distinct"]},
+           "drop matches that overlap a closer one"),
+    _query("exact", {**_FLAG, "default": DEFAULTS["exact"]},
+           "compare every window: the answer is certified"),
+    _query("missed", {"type": "number", "exclusiveMinimum": 0, "default": DEFAULTS["missed"]},
            "how many of the top an answer from the index may be expected to lack"),
 ]  # fmt: skip
 _READING = [
     _query("fit", {"enum": list(FITS), "default": "pad"}, "how another shape becomes 14x6"),
-    _query("invert", _FLAG, "swap light and dark"),
+    _query("invert", {**_FLAG, "default": False}, "swap light and dark"),
     _query("trim", {**_FLAG, "default": True}, "cut a border of one colour"),
     _query("name", {"type": "string", "maxLength": 200}, "what messages call the picture"),
 ]
@@ -122,6 +130,9 @@ def _place(n: int) -> list[dict[str, Any]]:
     ]
 
 
+_ANYWHERE = (414, 421, 503)
+
+
 def _operation(
     summary: str,
     parameters: list[dict[str, Any]],
@@ -133,7 +144,9 @@ def _operation(
         403: "a page of another site asked",
         408: "the body came too slowly",
         413: "too large",
+        414: "the address is too long",
         415: "a form where the picture itself is wanted",
+        421: "the Host header does not name this server",
         422: "a bitmap or picture that cannot be read",
         503: "busy, or the store cannot answer",
     }
@@ -142,7 +155,13 @@ def _operation(
             "description": texts[status],
             "content": _content("application/problem+json", _PROBLEM),
         }
-        for status in (*refusals, 503)
+        for status in (*refusals, *_ANYWHERE)
+    }
+    problems["503"]["headers"] = {
+        "Retry-After": {
+            "description": "after how many seconds to ask again; none where that does not help",
+            "schema": _COUNT,
+        }
     }
     return {
         "summary": summary,
@@ -159,7 +178,8 @@ def document(n: int) -> dict[str, Any]:
     find = _operation("The closest windows", _QUESTION, _content(json, _ANSWER), 400, 422)
     find["description"] = (
         "With `Accept: text/event-stream` events `progress` (stage, done, total), then `answer` "
-        "(as in JSON) or `problem`; to close the connection cancels the search."
+        "(as in JSON) or `problem` (as in the replies of errors); to close the connection cancels "
+        "the search."
     )
     find["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     bitmap = _operation(

@@ -1,7 +1,7 @@
 """What a request asks for, read from its parameters: each checked, unknown ones refused."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,9 @@ from query.shrink import FITS
 
 MOST_MATCHES = 1000
 MOST_DIGITS = 10_000
+# What stands for a parameter of `find` that is not given; said by `info` and the document too.
+DEFAULTS = {"metric": "l1", "top": 10, "distinct": False, "exact": False, "missed": MISSED}
+_DEFAULT_TEXTS = {name: str(value).lower() for name, value in DEFAULTS.items()}
 _LONGEST = 200
 
 Parameters = Mapping[str, str]
@@ -69,6 +72,16 @@ def _bitmap(name: str, text: str) -> NDArray[np.uint8]:
     return parse_digits(text)
 
 
+def read_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The parameters by name; UsageError where one is given more than once."""
+    parameters: dict[str, str] = {}
+    for name, text in pairs:
+        if name in parameters:
+            raise UsageError(f"{name[:40]!r} is given more than once")
+        parameters[name] = text
+    return parameters
+
+
 def _check_names(parameters: Parameters, allowed: tuple[str, ...], *needed: str) -> None:
     for name in parameters:
         if name not in allowed:
@@ -97,14 +110,14 @@ class Question:
         """The question; UsageError or LogoError for what is no question."""
         _check_names(parameters, cls.NAMES, "bitmap")
         bitmap = _bitmap("bitmap", parameters["bitmap"])
-        metric = _one_of(METRICS)("metric", parameters.get("metric", "l1"))
+        texts = {**_DEFAULT_TEXTS, **parameters}
         return cls(
             bitmap=bitmap,
-            table=cost_table(bitmap, metric),
-            top=_whole(1, MOST_MATCHES)("top", parameters.get("top", "10")),
-            distinct=_flag("distinct", parameters.get("distinct", "false")),
-            exact=_flag("exact", parameters.get("exact", "false")),
-            missed=_positive("missed", parameters.get("missed", str(MISSED))),
+            table=cost_table(bitmap, _one_of(METRICS)("metric", texts["metric"])),
+            top=_whole(1, MOST_MATCHES)("top", texts["top"]),
+            distinct=_flag("distinct", texts["distinct"]),
+            exact=_flag("exact", texts["exact"]),
+            missed=_positive("missed", texts["missed"]),
             logo=_text("logo", parameters.get("logo", "")),
         )
 
@@ -148,7 +161,7 @@ class OddsQuestion:
         """The question; UsageError or LogoError for what is no question."""
         _check_names(parameters, cls.NAMES, "bitmap")
         bitmap = _bitmap("bitmap", parameters["bitmap"])
-        metric = _one_of(METRICS)("metric", parameters.get("metric", "l1"))
+        metric = _one_of(METRICS)("metric", parameters.get("metric", _DEFAULT_TEXTS["metric"]))
         distance = parameters.get("distance")
         return cls(
             bitmap=bitmap,

@@ -35,11 +35,13 @@ from query.shrink import FITS
 from query.web.guard import Guard, problem
 from query.web.openapi import document
 from query.web.questions import (
+    DEFAULTS,
     MOST_DIGITS,
     MOST_MATCHES,
     OddsQuestion,
     Question,
     Reading,
+    read_parameters,
     read_stretch,
 )
 from query.web.worker import Abandoned, Busy, Job, Worker
@@ -120,12 +122,13 @@ class Api:
                 "most_matches": MOST_MATCHES,
                 "most_digits": MOST_DIGITS,
                 "most_upload_bytes": MOST_UPLOAD,
+                "defaults": DEFAULTS,
                 "examples": [{"name": "SoundCloud", "bitmap": contest["bitmap"]}],
             }
         )
 
     async def _bitmap(self, request: Request) -> Response:
-        reading = Reading.read(request.query_params)
+        reading = Reading.read(_parameters(request))
         content = await _read_body(request)
 
         def work(report: Progress) -> str:
@@ -143,29 +146,29 @@ class Api:
         return _json(await self._do(request, work))
 
     async def _find(self, request: Request) -> Response:
-        question = Question.read(request.query_params)
+        question = Question.read(_parameters(request))
         if "text/event-stream" in request.headers.get("accept", ""):
             job = self._worker.submit(self._finding(question))
             return StreamingResponse(_events(job), media_type="text/event-stream")
         return _json(format_json(await self._do(request, self._finding(question))))
 
     async def _sheet(self, request: Request) -> Response:
-        finding = self._finding(Question.read(request.query_params))
+        finding = self._finding(Question.read(_parameters(request)))
         png = await self._do(request, lambda report: _png(draw_sheet(finding(report))))
         return Response(png, media_type="image/png")
 
     async def _odds(self, request: Request) -> Response:
-        question = OddsQuestion.read(request.query_params)
+        question = OddsQuestion.read(_parameters(request))
         return _json(await self._do(request, lambda report: odds_json(_odds(question))))
 
     async def _odds_plot(self, request: Request) -> Response:
-        question = OddsQuestion.read(request.query_params)
+        question = OddsQuestion.read(_parameters(request))
         png = await self._do(request, lambda report: _png(draw_odds(_odds(question))))
         return Response(png, media_type="image/png")
 
     async def _digits(self, request: Request) -> Response:
         n = self._finder.digits
-        offset, length = read_stretch(request.query_params, n)
+        offset, length = read_stretch(_parameters(request), n)
         text = self._finder.read_digits(offset, length)
         head = {"constant": self._finder.constant, "n": n, "offset": offset}
         return JSONResponse({**head, "length": length, "digits": text})
@@ -219,6 +222,10 @@ def make_app(finder: Finder, names: Iterable[str]) -> Starlette:
         },
         lifespan=lifespan,
     )
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    return read_parameters(request.query_params.multi_items())
 
 
 def _odds(question: OddsQuestion) -> Odds:
@@ -291,8 +298,8 @@ def _event(name: str, body: dict[str, object]) -> str:
 def _told(error: Exception) -> JSONResponse:
     """The reply that tells of an error; none of our own paths is in it."""
     if isinstance(error, (Busy, Abandoned)):
-        detail = str(error) or "too many requests wait; ask again in a second"
-        return problem(503, detail, **{"retry-after": "1"})
+        wait = {"retry-after": "1"} if isinstance(error, Busy) else {}
+        return problem(503, str(error), **wait)
     if isinstance(error, StoreError):
         sys.stderr.write(f"pilogo: {error}\n")
         return problem(503, "the store cannot answer; the server's terminal says why")

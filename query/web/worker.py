@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 class Busy(Exception):
-    """The queue is full: ask again later."""
+    """Other work is in the way: ask again later."""
 
 
 class Abandoned(Exception):
@@ -37,14 +37,19 @@ class Job(Generic[Result]):
         self.step = step
         if self._gone.is_set():
             raise Abandoned("the client has gone")
-        if time.monotonic() > self._deadline:
+        if self._late():
             raise Abandoned("it took longer than a request may")
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def run(self) -> None:
         """Do the work, and hand over what came of it."""
         try:
-            self._report(Step("wait", 1, 1, ""))
-            self.step = None
+            if self._gone.is_set():
+                raise Abandoned("the client has gone")
+            if self._late():
+                raise Busy("it waited longer than a request may; ask again in a second")
             self.future.set_result(self._work(self._report))
         except BaseException as error:  # noqa: BLE001 - whoever waits raises it
             self.future.set_exception(error)
@@ -61,7 +66,7 @@ class Worker:
     def submit(self, work: Callable[[Progress], Result]) -> Job[Result]:
         """A job for the work; Busy where too many wait."""
         if not self._free.acquire(blocking=False):
-            raise Busy
+            raise Busy("too many requests wait; ask again in a second")
         job = Job(work, self._seconds)
         self._pool.submit(job.run).add_done_callback(lambda done: self._free.release())
         return job

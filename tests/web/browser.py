@@ -3,15 +3,31 @@
 import base64
 import contextlib
 import os
+import re
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Locator, Page
+
+# Whoever imports this module is skipped where playwright is missing.
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="no playwright: pip install 'pilogo[test]'"
+)
+expect = sync_api.expect
+
+LOGO = Path(__file__).parents[2] / "data" / "soundcloud.png"
+BLANK = "0" * 84
+VIEWS = ("Side by side", "Overlaid", "Difference", "In context")
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
@@ -70,11 +86,9 @@ def find_chromium() -> str:
 
 @contextlib.contextmanager
 def chromium() -> Iterator["Browser"]:
-    """A running Chromium; skips the test where it or playwright is missing."""
-    reason = "no playwright: pip install 'pilogo[test]'"
-    sync_api = pytest.importorskip("playwright.sync_api", reason=reason)
+    """A running Chromium; skips the test where there is none."""
     program = find_chromium()
-    sync_api.expect.set_options(timeout=_PATIENCE_MS)
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
         yield browser
@@ -117,8 +131,6 @@ class Faults:
 
 def write_slow_program(path: Path, opener: Path) -> Path:
     """A program in place of pilogo, its scan lasting 20 s or until the file `opener` is there."""
-    import sys
-
     path.write_text(_SLOW.format(python=sys.executable, opener=str(opener)), "utf-8")
     path.chmod(0o755)
     return path
@@ -180,3 +192,65 @@ def reach_sideways(page: "Page") -> float:
         """() => Math.max(...[document.documentElement, document.querySelector("dialog")].map(
           (box) => box.scrollWidth - box.clientWidth))"""
     )
+
+
+def find(page):
+    """Press the button, and wait for the answer."""
+    page.get_by_role("button", name="Find it in π").click()
+    answered(page)
+
+
+def answered(page):
+    """Wait until the matches on the page are those of the picture and of the address bar."""
+    deadline = time.monotonic() + 20
+    while True:
+        picture, sheet = picture_of(page), page.locator("#sheet").get_attribute("href") or ""
+        if sheet.partition("?")[2] == urlsplit(page.url).query and f"bitmap={picture}" in sheet:
+            break
+        assert time.monotonic() < deadline, f"no answer; the address is {page.url}"
+        page.wait_for_timeout(20)
+    expect(page.locator("#answer-how")).to_have_text(re.compile(r"^(Certified|From the index)"))
+    expect(page.locator("#running")).to_be_hidden()
+
+
+def api_answer(page):
+    """What the API answers to the query in the address bar."""
+    parts = urlsplit(page.url)
+    reply = httpx.get(f"{parts.scheme}://{parts.netloc}/api/v1/find?{parts.query}", timeout=60)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+def api_offsets(page):
+    return [match["offset"] for match in api_answer(page)["matches"]]
+
+
+def asked(page):
+    """The query in the address bar."""
+    return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
+
+
+def try_example(page):
+    page.get_by_role("button", name="SoundCloud logo", exact=True).click()
+    answered(page)
+
+
+def shows(page, digits):
+    """Wait until the picture has these digits."""
+    expect(page.locator("#digits")).to_have_value(in_rows(digits))
+    assert picture_of(page) == digits
+
+
+def in_rows(digits):
+    return "\n".join(re.findall(".{14}", digits))
+
+
+def inverse(digits):
+    return "".join(str(9 - int(digit)) for digit in digits)
+
+
+def centre(page, row, column):
+    cell = page.get_by_role("gridcell", name=f"row {row}, column {column}:")
+    cell.scroll_into_view_if_needed()
+    box = cell.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

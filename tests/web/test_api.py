@@ -1,5 +1,6 @@
 """The API as a client meets it: a real server over the default store."""
 
+import asyncio
 import http.client
 import json
 import socket
@@ -12,6 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from indexer.progress import Step
+from query.web import routes
 from query.web.questions import MOST_DIGITS, MOST_MATCHES
 from query.web.routes import MOST_UPLOAD
 from served import PROGRAM, serving
@@ -30,11 +33,6 @@ def served(indexed_home):
 def client(served):
     with httpx.Client(base_url=served[0], timeout=60) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def bitmap(contest):
-    return contest["bitmap"]
 
 
 def problem(reply, status):
@@ -80,6 +78,10 @@ def test_a_picture_becomes_a_bitmap(client, bitmap):
 def test_odds_sheet_plot_digits_and_info(client, bitmap):
     odds = client.get("/api/v1/odds", params={"bitmap": bitmap, "distance": "150"}).json()
     assert any(row["distance"] == 150 for row in odds["needed"])
+    # Times its scale, this is more than a float holds.
+    beyond = {"bitmap": bitmap, "metric": "lightness", "distance": "5e307"}
+    needed = client.get("/api/v1/odds", params=beyond).json()["needed"]
+    assert needed[-1]["log10_digits"] == 0
     for name in ("sheet", "odds.png"):
         reply = client.get(f"/api/v1/{name}", params={"bitmap": bitmap})
         assert reply.headers["content-type"] == "image/png"
@@ -90,6 +92,13 @@ def test_odds_sheet_plot_digits_and_info(client, bitmap):
     assert (len(last["digits"]), last["length"]) == (1, 1)
     info = client.get("/api/v1/info").json()
     assert (info["digits"], info["index"], info["constant"]) == (10**7, True, "pi")
+    given = {name: json.dumps(value).strip('"') for name, value in info["defaults"].items()}
+    answers = [
+        client.get("/api/v1/find", params={"bitmap": bitmap, **more}).json() for more in ({}, given)
+    ]
+    for answer in answers:
+        del answer["seconds"]
+    assert answers[0] == answers[1]
 
 
 def events(client, **parameters):
@@ -124,6 +133,8 @@ def test_events_tell_progress_and_the_answer(client, bitmap):
         ("find", {"bitmap": "1" * 84, "exact": "yes"}, 400, "must be true or false"),
         ("find", {"bitmap": "1" * 84, "metric": "l3"}, 400, "choose one of l1, l2"),
         ("find", {"bitmap": "1" * 84, "colour": "red"}, 400, "'colour' is no parameter"),
+        ("find", {"bitmap": "1" * 84, "top": ["1", "2"]}, 400, "'top' is given more than once"),
+        ("find", {"bitmap": "1" * 84, "logo": "x" * 9000}, 414, "longer than 8192 bytes"),
         ("odds", {"bitmap": "1" * 84, "distance": "-1"}, 400, "a number above 0"),
         ("digits", {"offset": "0"}, 400, "allowed are 1 to 10,000,000"),
         ("digits", {"offset": "1", "length": "99999"}, 400, f"1 to {MOST_DIGITS:,}"),
@@ -227,6 +238,48 @@ def test_too_many_at_once_are_told_to_wait(served, bitmap):
     assert {status for status, _ in statuses} <= {200, 503}
     assert all(wait == "1" for status, wait in statuses if status == 503)
     assert (200, None) in statuses
+
+
+class SlowFinder:
+    """In place of a finder: a search that goes on until its progress is refused."""
+
+    constant, digits, has_index = "pi", 10**7, False
+
+    def find(self, *arguments, progress, **options):
+        while True:
+            progress(Step("scan", 1, 2, "windows"))
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "detail", "wait"),
+    [
+        (-1.0, "it waited longer than a request may; ask again in a second", 1),
+        (0.3, "it took longer than a request may", None),
+    ],
+    ids=["waited", "took"],
+)
+def test_what_lasts_too_long_is_told_and_when_to_ask_again(
+    monkeypatch, bitmap, seconds, detail, wait
+):
+    """As a reply, and as the last event where the reply has begun."""
+    monkeypatch.setattr(routes, "_WORK_SECONDS", seconds)
+    transport = httpx.ASGITransport(routes.make_app(SlowFinder(), ()))
+
+    async def ask(accept):
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            parameters = {"bitmap": bitmap}
+            return await client.get("/api/v1/find", params=parameters, headers={"accept": accept})
+
+    reply = asyncio.run(ask("*/*"))
+    assert problem(reply, 503) == detail
+    assert reply.headers.get("retry-after") == (wait and str(wait))
+    assert reply.json().get("retry_after") == wait
+    stream = asyncio.run(ask("text/event-stream"))
+    assert stream.status_code == 200
+    name, data = stream.text.strip().split("\n\n")[-1].split("\n")
+    assert name == "event: problem"
+    assert json.loads(data.removeprefix("data: ")) == reply.json()
 
 
 def test_a_store_that_is_damaged_is_503_without_a_path(indexed_home, tmp_path, bitmap):

@@ -12,13 +12,16 @@ const STAGES = { wait: "Waiting", scan: "Comparing windows" };
 export function createAnswerLine(info) {
   const [what, how, alert] = [byId("answer-what"), byId("answer-how"), byId("answer-alert")];
   const [verify, running, retry, progress] = ["verify", "running", "retry", "progress"].map(byId);
+  const [earlier, back] = ["answer-earlier", "back"].map(byId);
   let timer = null;
 
   function settle() {
     clearTimeout(timer);
-    const focused = running.contains(document.activeElement) || document.activeElement === retry;
+    const focused = running.contains(document.activeElement) || [retry, back].includes(document.activeElement);
     running.hidden = true;
     retry.hidden = true;
+    earlier.hidden = true;
+    back.hidden = true;
     byId("cards").removeAttribute("aria-busy");
     tell(alert);
     if (focused) byId("matches").focus();
@@ -55,12 +58,19 @@ export function createAnswerLine(info) {
       showRunning();
       how.textContent = `The server is busy; asking again in ${seconds} s.`;
     },
-    /** Show an answer; verified is the one that this answer was to verify, or null. */
-    show(answer, verified = null) {
+    /**
+     * Show an answer.
+     * @param {object} answer
+     * @param {{verified: ?object, earlier: boolean}} about verified: the answer that this one was to verify;
+     *   earlier: whether something else has been asked since
+     */
+    show(answer, { verified = null, earlier: isEarlier = false } = {}) {
       settle();
+      earlier.hidden = !isEarlier;
+      back.hidden = !isEarlier;
       what.textContent = howMany(answer, info.width * info.height);
       how.textContent = [howGot(answer), verified && howVerified(verified, answer)].filter(Boolean).join(" ");
-      verify.hidden = answer.certified;
+      verify.hidden = answer.certified || isEarlier;
     },
     /** Nothing is asked. */
     clear() {
@@ -71,9 +81,9 @@ export function createAnswerLine(info) {
       byId("answer").hidden = true;
     },
     /** Tell what went wrong; the answer that is there, if any, stays. */
-    fail(message, answer) {
+    fail(message, answer, about) {
       settle();
-      if (answer) this.show(answer);
+      if (answer) this.show(answer, about);
       else how.textContent = "";
       tell(alert, message);
       retry.hidden = false;

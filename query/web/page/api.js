@@ -7,9 +7,8 @@ const MOST_RETRIES = 5;
 
 /** What the server says is wrong (RFC 9457); `wait` is after how many seconds to ask again, or null. */
 export class Problem extends Error {
-  constructor(status, detail, wait = null) {
+  constructor({ detail, retry_after: wait = null }) {
     super(detail);
-    this.status = status;
     this.wait = wait;
   }
 }
@@ -28,29 +27,23 @@ export class Unreachable extends Error {
  */
 export const addressOf = (name, search = "") => `${ROOT}${name}${search && `?${search}`}`;
 
-/** What is searched, and within which bounds; with the default of each parameter of a search. */
-export async function fetchInfo() {
-  const [info, document] = await Promise.all([getJson("info"), getJson("openapi.json")]);
-  const parameters = document.paths["/api/v1/find"].get.parameters;
-  const defaults = Object.fromEntries(parameters.map(({ name, schema }) => [name, schema.default]));
-  return { ...info, defaults };
-}
-
 /**
  * The closest windows.
  * @param {import("./address.js").Query} query
  * @param {{signal: AbortSignal, onProgress: Function, onWait: Function}} listeners onProgress gets
  *   {stage, done, total}; onWait the seconds until a busy server is asked again
  */
-export async function find(query, { signal, onProgress, onWait }) {
+export function find(query, { signal, onProgress, onWait }) {
   const headers = { accept: "text/event-stream" };
-  const reply = await request(addressOf("find", toSearch(query)), { headers, signal }, onWait);
-  for await (const { event, data } of readEvents(reply.body)) {
-    if (event === "progress") onProgress(data);
-    if (event === "answer") return data;
-    if (event === "problem") throw new Problem(data.status, data.detail);
-  }
-  throw new Unreachable();
+  return patiently(signal, onWait, async () => {
+    const reply = await request(addressOf("find", toSearch(query)), { headers, signal });
+    for await (const { event, data } of readEvents(reply.body)) {
+      if (event === "progress") onProgress(data);
+      if (event === "answer") return data;
+      if (event === "problem") throw new Problem(data);
+    }
+    throw new Unreachable();
+  });
 }
 
 /**
@@ -61,24 +54,33 @@ export async function find(query, { signal, onProgress, onWait }) {
 export async function postBitmap(picture, reading, { signal }) {
   const address = addressOf("bitmap", new URLSearchParams(reading).toString());
   const headers = { "content-type": picture.type || "application/octet-stream" };
-  const reply = await request(address, { method: "POST", body: picture, headers, signal });
+  const reply = await patiently(signal, () => {}, () =>
+    request(address, { method: "POST", body: picture, headers, signal }));
   return reply.json();
 }
 
 /** The JSON of a resource. */
 export async function getJson(name, search = "", signal = undefined) {
-  return (await request(addressOf(name, search), { signal })).json();
+  return (await patiently(signal, () => {}, () => request(addressOf(name, search), { signal }))).json();
 }
 
-async function request(address, options, onWait = () => {}) {
+/** What attempt() gives; it is made again when the server says after how long. */
+async function patiently(signal, onWait, attempt) {
   for (let tries = 1; ; tries++) {
-    const reply = await reached(fetch(address, options));
-    if (reply.ok) return reply;
-    const problem = await readProblem(reply);
-    if (problem.wait === null || tries > MOST_RETRIES) throw problem;
-    onWait(problem.wait);
-    await sleep(problem.wait, options.signal);
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof Problem) || error.wait === null || tries > MOST_RETRIES) throw error;
+      onWait(error.wait);
+      await sleep(error.wait, signal);
+    }
   }
+}
+
+async function request(address, options) {
+  const reply = await reached(fetch(address, options));
+  if (!reply.ok) throw await readProblem(reply);
+  return reply;
 }
 
 /** The promise's value; what a browser throws where nobody answers becomes Unreachable. */
@@ -91,14 +93,14 @@ async function reached(promise) {
 }
 
 async function readProblem(reply) {
-  const wait = Number.parseInt(reply.headers.get("retry-after"), 10);
+  const seconds = Number.parseInt(reply.headers.get("retry-after"), 10);
   let detail = `The server answers ${reply.status} ${reply.statusText}`;
   try {
     ({ detail } = await reply.json());
   } catch {
     // Not every reply has a body; its status is told.
   }
-  return new Problem(reply.status, detail, reply.status === 503 && wait >= 0 ? wait : null);
+  return new Problem({ detail, retry_after: seconds >= 0 ? seconds : null });
 }
 
 function sleep(seconds, signal) {

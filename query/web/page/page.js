@@ -2,7 +2,7 @@
 
 import { linkTo, readAddress, readPointer, toSearch } from "./address.js";
 import { createAnswerLine } from "./answer.js";
-import { addressOf, fetchInfo } from "./api.js";
+import { addressOf, getJson } from "./api.js";
 import { createComparison } from "./compare.js";
 import { byId, copyOnClick, make, save, say, tell } from "./elements.js";
 import { createGrid } from "./grid.js";
@@ -19,7 +19,7 @@ const PAUSE_MS = 250;
 async function begin() {
   let info;
   try {
-    info = await fetchInfo();
+    info = await getJson("info");
   } catch (error) {
     tell(byId("page-alert"), error.message);
     byId("page-alert").append(make("button", { type: "button", textContent: "Try again", onclick: begin }));
@@ -66,7 +66,7 @@ function open(info) {
     waiting: answerLine.wait,
     answered(answer, query) {
       shown = { answer, query };
-      answerLine.show(answer, verifying);
+      answerLine.show(answer, { verified: verifying });
       verifying = null;
       matches.show(answer, query);
       if (!matches.point()) tell(byId("page-alert"), sayNotThere());
@@ -78,7 +78,7 @@ function open(info) {
     failed(error) {
       if (verifying !== null) setAddress(shown.query);
       verifying = null;
-      answerLine.fail(error.message, shown?.answer);
+      answerLine.fail(error.message, shown?.answer, { earlier: isEarlier() });
     },
     cancelled() {
       fallBack();
@@ -91,28 +91,53 @@ function open(info) {
     verifying = null;
     if (shown === null) return reset();
     setAddress(shown.query);
-    answerLine.show(shown.answer);
+    answerLine.show(shown.answer, { earlier: isEarlier() });
+  }
+
+  /** What the grid and the form ask, or null where an option is wrong. */
+  function asked() {
+    const chosen = options.read();
+    return chosen && { bitmap: grid.digits, ...chosen };
+  }
+
+  /** Whether the answer on the page is not one to what the grid and the form ask. */
+  function isEarlier() {
+    const query = asked();
+    if (query === null || shown === null) return shown !== null;
+    const { certified } = shown.answer;
+    const names = ["bitmap", "metric", "top", "distinct", ...(certified ? [] : ["exact", "missed"])];
+    return names.some((name) => query[name] !== shown.query[name]);
+  }
+
+  /** Put the question of the answer on the page back on the grid and in the form. */
+  function goBack() {
+    source.forget();
+    options.write(shown.query);
+    grid.replace(shown.query.bitmap, { settle: true });
+    ask({ alsoBlank: true });
   }
 
   function setAddress(query, offset = null) {
     history.replaceState(null, "", query ? linkTo(query, offset) : location.pathname);
   }
 
-  /** Search after a pause; a picture that was painted blank is none. */
+  /** Search after a pause, unless the answer is there; a picture that was painted blank is none. */
   function ask({ alsoBlank = false } = {}) {
     clearTimeout(timer);
     search.drop();
     tell(byId("page-alert"));
-    if (grid.isBlank && !alsoBlank) reset();
+    const query = shown && asked();
+    if (query && toSearch(query) === toSearch(shown.query)) fallBack();
+    else if (grid.isBlank && !alsoBlank) reset();
     else timer = setTimeout(searchNow, PAUSE_MS);
   }
 
   function searchNow() {
     clearTimeout(timer);
-    const chosen = options.read();
-    if (chosen === null) return fallBack();
+    const query = asked();
+    if (query === null) return fallBack();
     verifying = null;
-    search.run({ bitmap: grid.digits, ...chosen });
+    search.run(query);
   }
 
   /** Search, and bring the answer into view where it stands below the form. */
@@ -166,6 +191,7 @@ function open(info) {
   });
   byId("cancel").addEventListener("click", search.cancel);
   byId("retry").addEventListener("click", searchNow);
+  byId("back").addEventListener("click", goBack);
   byId("save-json").addEventListener("click", () =>
     save(`${fileName()}.json`, "application/json", `${JSON.stringify(shown.answer, null, 2)}\n`));
   byId("save-digits").addEventListener("click", () =>

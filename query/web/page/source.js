@@ -29,7 +29,7 @@ export function createSource(info, { onBitmap }) {
     try {
       if (picture.size > info.most_upload_bytes) {
         const most = formatNumber(info.most_upload_bytes);
-        throw new Problem(413, `${name} has ${formatNumber(picture.size)} bytes; ${most} are allowed`);
+        throw new Problem({ detail: `${name} has ${formatNumber(picture.size)} bytes; ${most} are allowed` });
       }
       const { bitmap } = await postBitmap(picture, options, controller);
       if (running !== controller) return;
