@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -217,7 +217,7 @@ def make_app(finder: Finder, names: Iterable[str]) -> Starlette:
         routes=api.routes(),
         middleware=[Middleware(Guard, names=frozenset(names))],
         exception_handlers={
-            _Gone: _gone,
+            **dict.fromkeys((_Gone, ClientDisconnect), _gone),
             **dict.fromkeys((PilogoError, HTTPException, Busy, Abandoned, Exception), _tell),
         },
         lifespan=lifespan,

@@ -24,4 +24,6 @@ def serving(home: Path, *arguments: str) -> Iterator[tuple[str, "subprocess.Pope
         yield process.stdout.readline().strip().rstrip("/"), process
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        _, told = process.communicate(timeout=10)
+    assert "a bug" not in told, told
+    assert "Traceback" not in told, told

@@ -198,6 +198,15 @@ def test_heads_that_never_end_are_cut_and_others_are_answered(client, served):
         connection.close()
 
 
+def test_a_client_that_breaks_off_its_body_is_no_bug(indexed_home):
+    with serving(indexed_home) as (address, _):  # which looks at what the server has said
+        with raw(address) as connection:
+            connection.sendall(
+                b"POST /api/v1/bitmap HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\n123"
+            )
+        assert httpx.get(f"{address}/api/v1/info").status_code == 200
+
+
 def test_an_endless_body_is_cut(served):
     connection = raw(served[0])
     connection.sendall(
