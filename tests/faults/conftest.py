@@ -33,7 +33,7 @@ FAULTS = {
     15: ("images that are damaged, hostile or odd", "60"),
     16: ("hostile SVG", "10"),
     17: ("arguments, paths, a moved store", "60"),
-    18: ("HTTP requests by the API's document, valid and not", "10,000"),
+    18: ("HTTP requests: by the API's document, and raw hostile ones", "10,000"),
     19: ("soak: queries in one process", "5,000"),
     20: ("the scan against the plain loop", "10,000"),
 }

@@ -145,13 +145,18 @@ def hostile(number: int) -> Hostile:
 
 
 def exchange(address: str, request: Hostile) -> bytes:
-    """Send it, close our half, and return all that comes back."""
+    """Send it, and return all that comes back.
+
+    Where what is sent may be less than a request, our half is closed, so that the server need not
+    wait for more. It is left open otherwise: who closes it has gone, and may be answered no more.
+    """
     parts = urlsplit(address)
     reply = b""
     with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
         try:
             connection.sendall(request.sent)
-            connection.shutdown(socket.SHUT_WR)
+            if request.may_be_silent:
+                connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # cut off while we were sending: the reply may be there all the same
         try:

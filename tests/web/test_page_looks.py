@@ -120,6 +120,65 @@ def test_the_dark_changes_the_paper_and_no_picture(visit, bitmap):
     assert brightness["dark", "ink"] > 200
 
 
+def test_colours_of_the_users_own_leave_the_shades(visit, bitmap):
+    greys = httpx.get(visit().url + "api/v1/info").json()["greys"]
+    shades = [f"rgb({grey}, {grey}, {grey})" for grey in greys]
+    for scheme in ("light", "dark"):
+        page = visit(color_scheme=scheme, forced_colors="active")
+        try_example(page)
+        page.get_by_text("What to expect of this picture").click()
+        expect(page.locator("#odds-rows tr.here")).not_to_have_css("outline-style", "none")
+
+        def colours(selector, name="backgroundColor", page=page):
+            return page.locator(selector).evaluate_all(
+                "(all, name) => all.map((element) => getComputedStyle(element)[name])", name
+            )
+
+        assert colours("[role=gridcell]") == [shades[int(digit)] for digit in bitmap]
+        assert colours(".palette span") == shades
+        assert set(colours(".card-actions button", "textDecorationLine")) == {"underline"}
+        page.get_by_role("button", name="Compare match 1", exact=True).click()
+        for view in VIEWS:
+            page.get_by_role("radio", name=view).check(force=True)
+            lines = colours(".views span", "borderBottomColor")
+            chosen = lines.pop(VIEWS.index(view))
+            assert len(set(lines)) == 1
+            assert chosen != lines[0]
+            if view == "Side by side":
+                fills = colours(".beside figure:first-child rect", "fill")
+                assert fills == [shades[int(digit)] for digit in bitmap]
+        expect(page.locator(".strip-window")).to_have_css("outline-color", "rgb(255, 85, 0)")
+
+
+def test_who_wants_no_motion_sees_none(visit, browser, address):
+    for motion, moves in (("no-preference", True), ("reduce", False)):
+        page = browser.new_page(reduced_motion=motion)
+        page.goto(f"{address}/")
+        page.get_by_role("button", name="SoundCloud logo", exact=True).click()
+        expect(page.locator("#grid")).to_have_class("grid settling")
+        lasting = page.get_by_role("gridcell").first.evaluate(
+            "(cell) => getComputedStyle(cell).transitionDuration"
+        )
+        assert (lasting not in {"", "0s"}) == moves
+        page.close()
+
+
+def test_a_screen_reader_is_told_what_is_there(page):
+    try_example(page)
+    rows = page.get_by_role("grid").get_by_role("row")
+    assert [row.get_attribute("aria-label") for row in rows.all()] == [
+        f"row {number}" for number in range(1, 7)
+    ]
+    tree = page.locator("body").aria_snapshot()
+    for line in (
+        'heading "A picture, found in π" [level=1]', 'region "The picture"', 'grid "The picture',
+        'group "Shade to paint with"', 'radio "Shade 9" [checked]', 'button "Choose an image"',
+        'region "The search"', 'combobox "Distance"', 'spinbutton "How many"', 'region "Matches"',
+        'listitem "Match 10"', 'button "Copy offset', 'link "Contact sheet (PNG)"',
+    ):  # fmt: skip
+        assert f"- {line}" in tree, line
+
+
 def test_every_control_has_a_name(page):
     assert unnamed_controls(page) == []
     page.locator("#file").set_input_files(LOGO)

@@ -169,6 +169,7 @@ function makeCells(root, width, height) {
   for (let down = 0; down < height; down++) {
     const row = document.createElement("div");
     row.setAttribute("role", "row");
+    row.setAttribute("aria-label", `row ${down + 1}`); // not the names of all its cells
     for (let across = 0; across < width; across++) {
       const cell = document.createElement("div");
       cell.setAttribute("role", "gridcell");
