@@ -186,18 +186,6 @@ def raw(address):
     return socket.create_connection((parts.hostname, parts.port), timeout=20)
 
 
-def test_heads_that_never_end_are_cut_and_others_are_answered(client, served):
-    slow = [raw(served[0]) for _ in range(50)]
-    for connection in slow:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ")
-    assert client.get("/api/v1/info").status_code == 200
-    deadline = time.monotonic() + 15
-    for connection in slow:
-        connection.settimeout(max(0.1, deadline - time.monotonic()))
-        assert connection.recv(1000) == b""  # closed, not answered
-        connection.close()
-
-
 def test_a_client_that_breaks_off_its_body_is_no_bug(indexed_home):
     with serving(indexed_home) as (address, _):  # which looks at what the server has said
         with raw(address) as connection:
