@@ -34,7 +34,7 @@ def server(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("selected", "most"),
-    [(["--exclude-path", PICTURES], 2000), (["--include-path", PICTURES,
+    [(["--exclude-path", PICTURES], 1000), (["--include-path", PICTURES,
      "--exclude-checks", "positive_data_acceptance"], 600)],
     ids=["all but pictures", "pictures"],
 )  # fmt: skip
