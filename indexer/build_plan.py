@@ -8,6 +8,7 @@ import numpy as np
 from indexer import parts
 from indexer.cells import ENTRY_BYTES, GROUPS
 from indexer.coding import WindowCoder
+from indexer.errors import UsageError
 from indexer.learning import cell_bits, stand_in
 from indexer.merge import MEMORY_A_BATCH, ROOM
 from indexer.resources import available_memory, duration, gigabytes, usable_threads
@@ -16,6 +17,8 @@ from indexer.window import count_windows
 # Interpreter and libraries; k-means on its sample.
 _BASE_MEMORY = 350_000_000
 SMALLEST_PART = 1 << 18
+# Windows of one index: plans, merges and repairs stay of one size.
+LARGEST_INDEX = 1 << 32
 # Seconds a window on one thread of the machine of ARCHITECTURE.md, beside coding.
 _SORT_SECONDS = 3.0e-8
 _MERGE_SECONDS = 4.0e-8
@@ -38,15 +41,23 @@ class BuildPlan:
     index_bytes: int
 
 
-def plan_build(n: int, threads: int | None = None, rate: float | None = None) -> BuildPlan:
-    """What the index of n decimals will take, before anything is started.
+def plan_build(
+    n: int, threads: int | None = None, rate: float | None = None, n_lists: int | None = None
+) -> BuildPlan:
+    """What the index of n decimals will take; UsageError where they are too many for one.
 
-    rate is windows coded a second on one thread, as measured (`measure_rate`), or an assumption.
-    Parts are as large as memory allows: half of what is available is left alone.
+    rate is windows coded a second on one thread, as measured (`measure_rate`), or an assumption;
+    n_lists is of codebooks that are given. Parts are as large as memory allows: half of what is
+    available is left alone.
     """
     threads = threads or usable_threads()
     n_windows = count_windows(n)
-    n_lists = 1 << GROUPS * cell_bits(n_windows)
+    if n_windows > LARGEST_INDEX:
+        raise UsageError(
+            f"{n_windows:,} windows; an index of one store holds at most {LARGEST_INDEX:,}; "
+            "next: pilogo build --shards K"
+        )
+    n_lists = n_lists or 1 << GROUPS * cell_bits(n_windows)
     room = max(available_memory() // 2 - _BASE_MEMORY, 0)
     fitting = room // (threads * parts.MEMORY_A_WINDOW)
     part_windows = min(parts.LARGEST_PART, n_windows, max(fitting, SMALLEST_PART))

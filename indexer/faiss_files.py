@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from indexer.cells import CODE_BYTES, CODEWORDS, GROUPS, SUBCODE_BITS, SUBCODES, Coder
 from indexer.home import build_command
 from indexer.index_files import map_lists, read_proven
-from indexer.index_manifest import FAISS_NAME, LISTS_NAME, read_shard_manifest
+from indexer.index_manifest import FAISS_NAME, LISTS_NAME, read_index_manifest
 from indexer.projection import DIRECTIONS
 
 FAISS_VERSION: str = faiss.__version__
@@ -106,16 +106,16 @@ def _find_directory(content: bytes, rows: NDArray[np.int64], name: str) -> int:
 
 
 class FaissIndex:
-    """A shard's files opened by FAISS itself, its lists mapped: what others can do with them.
+    """An index's folder opened by FAISS itself, its lists mapped: what others can do with it.
 
     FAISS parses what it is given, so the files are proven first; StoreDamaged where they are not
-    what the shard's manifest says. Slow beside query/lists.py, which reads the same lists; the
+    what the manifest says. Slow beside query/lists.py, which reads the same lists; the
     tests compare the two.
     """
 
     def __init__(self, folder: Path) -> None:
-        remedy = build_command(folder.parents[1])
-        manifest = read_shard_manifest(folder, remedy)
+        remedy = build_command(folder.parent)
+        manifest = read_index_manifest(folder, remedy)
         read_proven(folder / FAISS_NAME, manifest.index, remedy)
         map_lists(folder / LISTS_NAME, manifest.lists, remedy)
         # the largest it makes is a table of all codewords for each list, of 24 bytes in the file

@@ -32,14 +32,11 @@ from indexer.index_manifest import (
     LISTS_NAME,
     MANIFEST_NAME,
     IndexManifest,
-    ShardManifest,
     read_index_manifest,
-    read_shard_manifest,
-    shard_name,
 )
 from indexer.mapping import map_bytes, open_plain
 from indexer.projection import DIRECTIONS, Projection
-from indexer.window import WINDOW
+from indexer.window import WINDOW, count_windows
 
 # Small files are read and hashed whole: a coder has 28 kB, index.faiss 1.6 MB at 10^9 windows.
 _LARGEST_SMALL = 1 << 25
@@ -63,7 +60,11 @@ def coder_bytes(coder: Coder) -> bytes:
 
 def read_coder(path: Path, record: FileRecord, remedy: str) -> Coder:
     """The coder in a file whose bytes the record proves; StoreDamaged otherwise."""
-    content = read_proven(path, record, remedy)
+    return parse_coder(read_proven(path, record, remedy), path, remedy)
+
+
+def parse_coder(content: bytes, path: Path, remedy: str) -> Coder:
+    """The coder that is the content of a coder.npz; StoreDamaged, naming path, where it is none."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             if any(entry.compress_type or entry.flag_bits & 1 for entry in packed.infolist()):
@@ -142,28 +143,18 @@ def require_size(path: Path, handle: int, record: FileRecord, remedy: str) -> No
 
 
 @dataclass(frozen=True, eq=False)
-class Shard:
-    """Inverted lists of consecutive windows, mapped.
+class Index:
+    """An index that is complete: the decimals it covers, its coder and its lists, mapped.
 
     directory is int64[n_cells, 3]: windows in a list, room for them, byte offset; lists is uint8.
     """
-
-    first_start: int
-    n_windows: int
-    folder: Path
-    directory: NDArray[np.int64]
-    lists: NDArray[np.uint8]
-
-
-@dataclass(frozen=True, eq=False)
-class Index:
-    """An index that is complete: the decimals it covers, its coder and its shards."""
 
     folder: Path
     build: str
     n: int
     coder: Coder
-    shards: tuple[Shard, ...]
+    directory: NDArray[np.int64]
+    lists: NDArray[np.uint8]
 
 
 def has_index(store: DigitStore) -> bool:
@@ -212,36 +203,23 @@ def read_manifest_of(store: DigitStore, folder: Path, remedy: str) -> IndexManif
     manifest = read_index_manifest(folder, remedy)
     if (manifest.n, manifest.decimals_sha256) != (store.n, store.record.sha256):
         raise StoreForeign(
-            f"{folder} is the index of other decimals than {store.path} holds; next: {remedy}"
+            f"{folder} is the index of other decimals than {store.path} holds; "
+            f"next: {remedy} --replace"
         )
     return manifest
 
 
 def _open_folder(store: DigitStore, folder: Path) -> Index:
     remedy = build_command(store.folder)
-    manifest = read_manifest_of(store, folder, build_command(store.folder, replace=True))
+    manifest = read_manifest_of(store, folder, remedy)
     coder = read_coder(folder / CODER_NAME, manifest.coder, remedy)
-    shards = tuple(
-        open_shard(folder / shard_name(first), manifest.build, (first, count), coder, remedy)
-        for first, count in manifest.shards
-    )
-    return Index(folder, manifest.build, manifest.n, coder, shards)
-
-
-def prove_shard_manifest(
-    folder: Path, build: str, windows: tuple[int, int], remedy: str
-) -> ShardManifest:
-    """The manifest of the shard of these windows (first start, number) in this build."""
-    if folder.is_symlink():
-        raise StoreDamaged(f"{folder} is a link out of the store; next: {remedy}")
-    manifest = read_shard_manifest(folder, remedy)
-    if (manifest.build, manifest.first_start, manifest.n_windows) != (build, *windows):
-        raise StoreDamaged(f"{folder} belongs to another build of the index; next: {remedy}")
-    return manifest
+    directory = read_directory(folder / FAISS_NAME, manifest, coder.n_cells, remedy)
+    lists = map_lists(folder / LISTS_NAME, manifest.lists, remedy)
+    return Index(folder, manifest.build, manifest.n, coder, directory, lists)
 
 
 def read_directory(
-    path: Path, manifest: ShardManifest, n_cells: int, remedy: str
+    path: Path, manifest: IndexManifest, n_cells: int, remedy: str
 ) -> NDArray[np.int64]:
     """The directory in index.faiss: every window is in a list, every list in lists.bin."""
     content = read_proven(path, manifest.index, remedy)
@@ -254,16 +232,6 @@ def read_directory(
     most = manifest.lists.n_bytes // ENTRY_BYTES
     sound = (sizes >= 0) & (sizes <= room) & (room <= most) & (offsets >= 0)
     sound &= offsets <= manifest.lists.n_bytes - ENTRY_BYTES * np.minimum(room, most)
-    if not sound.all() or int(sizes.sum()) != manifest.n_windows:
+    if not sound.all() or int(sizes.sum()) != count_windows(manifest.n):
         raise StoreDamaged(f"{path} has no directory where its manifest says; next: {remedy}")
     return rows
-
-
-def open_shard(
-    folder: Path, build: str, windows: tuple[int, int], coder: Coder, remedy: str
-) -> Shard:
-    """A shard of a build, mapped; StoreDamaged where something is doubtful."""
-    manifest = prove_shard_manifest(folder, build, windows, remedy)
-    rows = read_directory(folder / FAISS_NAME, manifest, coder.n_cells, remedy)
-    lists = map_lists(folder / LISTS_NAME, manifest.lists, remedy)
-    return Shard(*windows, folder, rows, lists)

@@ -67,17 +67,14 @@ def restore_index(store_folder: Path) -> None:
     (final / WORK_DOCUMENT).unlink(missing_ok=True)
     if old.exists():
         raise StoreError(
-            f"{old} holds {_foreign(old)!r}, which pilogo did not put there; "
+            f"{old} holds {first_foreign(old)!r}, which pilogo did not put there; "
             "move it away and start again"
         )
 
 
 def require_writable(store_folder: Path) -> None:
     """StoreError where a store that may be replaced could then not be removed."""
-    folders = [store_folder, *(store_folder / name for name in (INDEX_NAME, WORK_NAME))]
-    if not (store_folder / INDEX_NAME).is_symlink():
-        folders += [path for path in (store_folder / INDEX_NAME).glob("shard-*") if path.is_dir()]
-    for folder in folders:
+    for folder in (store_folder, store_folder / INDEX_NAME, store_folder / WORK_NAME):
         if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
             raise StoreError(
                 f"{folder}: Permission denied; it must be yours to write, or use another --home"
@@ -86,7 +83,7 @@ def require_writable(store_folder: Path) -> None:
 
 def require_ours(folder: Path) -> None:
     """StoreError where a folder that is to be replaced holds what pilogo did not put there."""
-    foreign = _foreign(folder)
+    foreign = first_foreign(folder)
     if foreign:
         raise StoreError(
             f"{folder} holds {foreign!r}, which pilogo did not put there and would delete; "
@@ -130,13 +127,13 @@ def remove_tree(folder: Path) -> None:
         folder.rmdir()
 
 
-def _foreign(folder: Path) -> str:
-    """The first thing in a folder of an index that is not ours, or nothing."""
+def first_foreign(folder: Path) -> str:
+    """The first thing in an index's folder that is not ours, or nothing."""
     if not folder.is_dir():
         return ""
     for entry in sorted(folder.iterdir()):
         if _is_shard(entry):
-            if inner := _foreign(entry):
+            if inner := first_foreign(entry):
                 return f"{entry.name}/{inner}"
         elif not _is_ours(entry.name):
             return entry.name
@@ -144,6 +141,7 @@ def _foreign(folder: Path) -> str:
 
 
 def _is_shard(entry: Path) -> bool:
+    """Whether it is a folder that indexes of version 2 have: they can be replaced."""
     return entry.name.startswith("shard-") and entry.is_dir() and not entry.is_symlink()
 
 

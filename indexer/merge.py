@@ -1,4 +1,4 @@
-"""Merging: the parts of a shard become its inverted lists, in one pass, in order.
+"""Merging: the parts of an index become its inverted lists, in one pass, in order.
 
 Cells are taken in batches of consecutive ones. In every part the windows of a batch lie together,
 so a batch is read from each part in one piece; where each window goes follows from the counts:

@@ -44,10 +44,9 @@ class PartRange:
         return folder / f"part-{self.first:015d}-{self.n_windows}.bin"
 
 
-def split(first: int, n_windows: int, largest: int) -> list[PartRange]:
-    """Windows [first, first + n_windows) in parts of `largest`, the last one shorter."""
-    end = first + n_windows
-    return [PartRange(at, min(largest, end - at)) for at in range(first, end, largest)]
+def split(n_windows: int, largest: int) -> list[PartRange]:
+    """Windows [0, n_windows) in parts of `largest`, the last one shorter."""
+    return [PartRange(at, min(largest, n_windows - at)) for at in range(0, n_windows, largest)]
 
 
 def is_whole(part: PartRange, folder: Path, coder: Coder) -> bool:

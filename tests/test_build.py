@@ -1,4 +1,3 @@
-import errno
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from indexer.errors import (
     StoreError,
     StoreForeign,
     StoreMissing,
+    UsageError,
 )
 from indexer.faiss_files import FaissIndex
 from indexer.index_files import has_index, open_index
@@ -62,15 +62,15 @@ def digest(folder):
     }
 
 
-def contents(shard):
+def contents(index):
     """cell -> (codes, starts), read from the bytes as the format says."""
     lists = {}
-    for cell, (size, room, offset) in enumerate(shard.directory.tolist()):
+    for cell, (size, room, offset) in enumerate(index.directory.tolist()):
         if size:
-            raw = shard.lists[offset : offset + 6 * size].reshape(size, 6)
+            raw = index.lists[offset : offset + 6 * size].reshape(size, 6)
             codes = np.zeros((size, 8), np.uint8)
             codes[:, :6] = raw
-            ids = shard.lists[offset + 6 * room : offset + 6 * room + 8 * size]
+            ids = index.lists[offset + 6 * room : offset + 6 * room + 8 * size]
             lists[cell] = (codes.view(np.uint64).ravel(), ids.copy().view(np.int64))
     return lists
 
@@ -79,17 +79,11 @@ def check_every_window_is_in_its_list(index, digits):
     coder = index.coder
     cells, codes = coder.quantise(coder.projection.project_stretch(digits - 48))
     seen = np.zeros(count_windows(len(digits)), np.int64)
-    for shard in index.shards:
-        total = 0
-        for cell, (found, starts) in contents(shard).items():
-            assert (cells[starts] == cell).all()
-            assert np.array_equal(codes[starts], found)
-            assert (np.diff(starts) > 0).all()
-            assert starts[0] >= shard.first_start
-            assert starts[-1] < shard.first_start + shard.n_windows
-            seen[starts] += 1
-            total += len(starts)
-        assert total == shard.n_windows
+    for cell, (found, starts) in contents(index).items():
+        assert (cells[starts] == cell).all()
+        assert np.array_equal(codes[starts], found)
+        assert (np.diff(starts) > 0).all()
+        seen[starts] += 1
     assert (seen == 1).all()
 
 
@@ -102,9 +96,9 @@ def test_faiss_reads_the_same_lists_from_a_folder_that_was_moved(store, tmp_path
     home = tmp_path / "elsewhere"
     shutil.move(store.folder.parent, home)
     index = open_index(find_store(home, "pi", N))
-    theirs = FaissIndex(index.shards[0].folder)
+    theirs = FaissIndex(index.folder)
     assert theirs.n_windows == count_windows(N)
-    ours = contents(index.shards[0])
+    ours = contents(index)
     for cell in range(index.coder.n_cells):
         codes, starts = theirs.read_list(cell)
         if cell in ours:
@@ -117,11 +111,11 @@ def test_faiss_reads_the_same_lists_from_a_folder_that_was_moved(store, tmp_path
 def test_faiss_predicts_what_we_predict(built):
     store = find_store(built, "pi", N)
     index = open_index(store)
-    theirs = FaissIndex(index.shards[0].folder)
+    theirs = FaissIndex(index.folder)
     slopes = np.random.default_rng(1).standard_normal(48)
     visited = np.arange(0, index.coder.n_cells, 3)
     starts, products = theirs.range_search(-slopes.astype(np.float32), visited, -1e9)
-    lists = contents(index.shards[0])
+    lists = contents(index)
     assert len(starts) == sum(len(lists[cell][1]) for cell in visited if cell in lists)
     digits = store.open() - 48
     windows = np.lib.stride_tricks.sliding_window_view(digits, WINDOW)[starts]
@@ -138,16 +132,6 @@ def test_the_files_are_the_same_for_any_threads_and_parts(
     monkeypatch.setattr(build_module, "SMALLEST_PART", 1)
     build_index(bare, threads=threads)
     assert digest(bare.folder / "index") == digest(built / f"pi-{N}" / "index")
-
-
-def test_shards_hold_consecutive_windows(bare):
-    index = build_index(bare, shard_windows=120_000)
-    assert [(s.first_start, s.n_windows) for s in index.shards] == [
-        (0, 120_000),
-        (120_000, 120_000),
-        (240_000, N - 83 - 240_000),
-    ]
-    check_every_window_is_in_its_list(index, bare.open())
 
 
 @pytest.mark.parametrize("stage", ["learn", "code", "merge"])
@@ -247,9 +231,9 @@ def test_two_builders_at_once_are_not_let_in(bare):
 
 def test_a_reader_keeps_its_view_while_another_index_is_published(store):
     before = open_index(store)
-    copied = before.shards[0].lists[:1000].copy()
+    copied = before.lists[:1000].copy()
     build_index(store, replace=True)
-    assert np.array_equal(before.shards[0].lists[:1000], copied)
+    assert np.array_equal(before.lists[:1000], copied)
 
 
 def test_too_little_memory_or_disk_is_said_before_anything_is_written(bare, monkeypatch):
@@ -281,24 +265,13 @@ def test_the_smallest_stores_can_be_indexed(tmp_path, n):
     check_every_window_is_in_its_list(index, store.open())
 
 
-FILES = [
-    "manifest.json",
-    "coder.npz",
-    "shard/manifest.json",
-    "shard/index.faiss",
-    "shard/lists.bin",
-]
-
-
-def path_of(store, name):
-    folder = store.folder / "index"
-    return folder / name.replace("shard", next(folder.glob("shard-*")).name)
+FILES = ["manifest.json", "coder.npz", "index.faiss", "lists.bin"]
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("how", ["cut", "longer", "missing", "empty"])
 def test_a_file_of_another_size_is_refused_by_name(store, name, how):
-    path = path_of(store, name)
+    path = store.folder / "index" / name
     content = path.read_bytes()
     if how == "missing":
         path.unlink()
@@ -312,7 +285,7 @@ def test_a_file_of_another_size_is_refused_by_name(store, name, how):
 
 @pytest.mark.parametrize("name", FILES[:-1])
 def test_a_flipped_byte_in_a_small_file_is_found_when_it_is_opened(store, name):
-    path = path_of(store, name)
+    path = store.folder / "index" / name
     content = bytearray(path.read_bytes())
     for at in np.random.default_rng(3).integers(0, len(content), 12):
         changed = content.copy()
@@ -353,15 +326,6 @@ def test_several_threads_report_and_the_sum_is_all_windows(bare, monkeypatch):
         assert [s.done for s in mine] == sorted(s.done for s in mine)
 
 
-@pytest.fixture
-def in_shards(bare):
-    """The store with an index of four shards, a copy of its files, and the shard's inodes."""
-    build_index(bare, shard_windows=80_000)
-    index = bare.folder / "index"
-    lists = sorted(index.glob("shard-*/lists.bin"))
-    return bare, digest(index), {path: path.stat().st_ino for path in lists}
-
-
 def flip(path, at):
     with path.open("rb+") as file:
         file.seek(at)
@@ -370,41 +334,166 @@ def flip(path, at):
         file.write(bytes([byte ^ 0x40]))
 
 
-@pytest.mark.parametrize("name", ["lists.bin", "index.faiss", "manifest.json"])
-def test_the_damaged_shard_alone_is_built_again(in_shards, name):
-    store, before, inodes = in_shards
-    bad = sorted(inodes)[2]
-    flip(bad.with_name(name), bad.with_name(name).stat().st_size // 2)
+@pytest.fixture(scope="module")
+def other_coder(built, tmp_path_factory):
+    """The coder.npz of fewer decimals, which has other cells than this store's index."""
+    few = build_index(compute_digits(tmp_path_factory.mktemp("few"), N // 10))
+    assert few.coder.bits != open_index(find_store(built, "pi", N)).coder.bits
+    return (few.folder / "coder.npz").read_bytes()
+
+
+def refuse_to_learn(n_windows, progress):
+    raise AssertionError("a coder is learned")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_index_is_built_again_with_its_coder_if_that_is_sound(store, monkeypatch, name):
+    index = store.folder / "index"
+    before = digest(index)
+    flip(index / name, (index / name).stat().st_size // 2)
+    if name in {"index.faiss", "lists.bin"}:
+        monkeypatch.setattr(build_module, "learn_coder", refuse_to_learn)
     said = []
     build_index(store, say=said.append)
-    assert digest(store.folder / "index") == before
-    kept = [path for path in inodes if path.stat().st_ino == inodes[path]]
-    assert kept == [path for path in sorted(inodes) if path != bad]
-    assert f"to be mended: {bad.with_name(name)}" in said[0]
+    assert digest(index) == before
+    assert said[0].startswith(f"to be mended: {index / name}")
     assert [path.name for path in sorted(store.folder.iterdir())] == [
         "decimals.txt", "index", "manifest.json",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["coder.npz", "manifest.json"])
-def test_what_all_shards_share_is_mended_and_they_stay(in_shards, name):
-    store, before, inodes = in_shards
-    flip(store.folder / "index" / name, 100)
-    build_index(store, shard_windows=80_000)
-    assert digest(store.folder / "index") == before
-    assert all(path.stat().st_ino == inodes[path] for path in inodes)
+def test_a_coder_that_is_given_makes_the_bytes_that_one_learned_makes(built, bare, monkeypatch):
+    learned = built / f"pi-{N}" / "index"
+    monkeypatch.setattr(build_module, "learn_coder", refuse_to_learn)
+    build_index(bare, coder=(learned / "coder.npz").read_bytes())
+    assert digest(bare.folder / "index") == digest(learned)
 
 
-def test_without_links_damaged_shards_and_sound_ones_are_built_again(in_shards, monkeypatch):
-    store, before, inodes = in_shards
-    flip(max(inodes), 1000)
+def test_a_coder_of_another_n_is_used_as_it_is(bare, other_coder, monkeypatch):
+    plans = []
 
-    def refuse(there, here):
-        raise OSError(errno.EPERM, "no links here")
+    def note(n, threads, **more):
+        plans.append(plan_build(n, threads, **more))
+        return plans[-1]
 
-    monkeypatch.setattr("os.link", refuse)
-    build_index(store)
-    assert digest(store.folder / "index") == before
+    monkeypatch.setattr(build_module, "plan_build", note)
+    index = build_index(bare, coder=other_coder)
+    assert [plan.n_lists for plan in plans] == [index.coder.n_cells]
+    assert (index.folder / "coder.npz").read_bytes() == other_coder
+    assert index.coder.n_cells == 1 << 2 * index.coder.bits == len(index.directory)
+    check_every_window_is_in_its_list(index, bare.open())
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "lists.bin"])
+def test_a_plain_build_mends_an_index_with_the_coder_it_was_given(bare, other_coder, name):
+    index = build_index(bare, coder=other_coder).folder
+    before = digest(index)
+    build_index(bare)
+    assert digest(index) == before
+    flip(index / name, (index / name).stat().st_size // 2)
+    build_index(bare)
+    assert digest(index) == before
+
+
+def test_a_damaged_coder_is_mended_with_the_one_given(bare, other_coder):
+    index = build_index(bare, coder=other_coder).folder
+    before = digest(index)
+    flip(index / "coder.npz", 1000)
+    build_index(bare, coder=other_coder)
+    assert digest(index) == before
+
+
+def test_an_index_with_another_coder_than_is_given_is_left_unless_replaced(store, other_coder):
+    before = digest(store.folder)
+    with pytest.raises(StoreForeign, match=r"another coder than the one given; .* --replace"):
+        build_index(store, coder=other_coder)
+    assert digest(store.folder) == before
+    index = build_index(store, coder=other_coder, replace=True)
+    assert (index.folder / "coder.npz").read_bytes() == other_coder
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_work_with_another_coder_is_not_taken_up(built, bare, other_coder, monkeypatch, given):
+    """Its parts are of other cells: begun with a coder that is given, or with one learned."""
+    monkeypatch.setattr(parts, "LARGEST_PART", 100_000)
+    whole = built / f"pi-{N}" / "index"
+    coders = [other_coder, None] if given else [None, other_coder]
+
+    def interrupt(step):
+        if step.stage == "merge":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(bare, coder=coders[0], progress=interrupt)
+    said = []
+    index = build_index(bare, coder=coders[1], say=said.append)
+    assert said == []
+    if given:
+        assert digest(index.folder) == digest(whole)
+    else:
+        check_every_window_is_in_its_list(index, bare.open())
+
+
+def test_a_build_with_a_given_coder_goes_on_where_it_was(bare, other_coder, monkeypatch):
+    monkeypatch.setattr(parts, "LARGEST_PART", 100_000)
+
+    def interrupt(step):
+        if step.stage == "merge":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_index(bare, coder=other_coder, progress=interrupt)
+    said = []
+    index = build_index(bare, coder=other_coder, say=said.append)
+    assert said == [f"reusing 3 parts, {count_windows(N):,} windows"]
+    check_every_window_is_in_its_list(index, bare.open())
+
+
+def test_an_index_that_only_lacks_its_name_gets_it(built, bare, monkeypatch):
+    """Killed before the last rename, its parts not yet removed."""
+    monkeypatch.setattr(build_module, "publish_index", lambda folder: None)
+    with pytest.raises(StoreMissing):
+        build_index(bare)
+    monkeypatch.undo()
+    work = bare.folder / "index.wip"
+    lists = (work / "lists.bin").stat().st_ino
+    (work / f"part-{0:015d}-{count_windows(N)}.bin").write_bytes(b"")
+    said = []
+    build_index(bare, say=said.append)
+    assert said[-1] == f"reusing the lists, {count_windows(N):,} windows"
+    assert (bare.folder / "index" / "lists.bin").stat().st_ino == lists
+    assert digest(bare.folder / "index") == digest(built / f"pi-{N}" / "index")
+
+
+def test_more_windows_than_an_index_holds_are_refused_before_anything_is_written(bare, monkeypatch):
+    assert build_plan.LARGEST_INDEX == 2**32
+    assert plan_build(2**32 + 83).n_windows == 2**32
+    with pytest.raises(
+        UsageError, match=r"4,294,967,297 windows; .* at most 4,294,967,296; .* build --shards K"
+    ):
+        plan_build(2**32 + 84)
+    monkeypatch.setattr(build_plan, "LARGEST_INDEX", count_windows(N) - 1)
+    with pytest.raises(UsageError, match=r"299,917 windows; .* at most 299,916"):
+        build_index(bare)
+    assert not (bare.folder / "index.wip").exists()
+
+
+def test_an_index_of_version_2_is_replaced_by_the_command_that_is_named(store, built):
+    """Its lists were in folders of their own."""
+    index = store.folder / "index"
+    manifest = json.loads((index / "manifest.json").read_text())
+    del manifest["seal"]
+    shard = index / "shard-000000000000000"
+    shard.mkdir()
+    write_document(index / "manifest.json", {**manifest, "version": 2})
+    for name in ("manifest.json", "index.faiss", "lists.bin"):
+        shutil.copy(index / name, shard / name)
+    for opened in (open_index, build_index):
+        with pytest.raises(StoreForeign, match=r"version 2 is too old; .* build .* --replace$"):
+            opened(store)
+    build_index(store, replace=True)
+    assert digest(index) == digest(built / f"pi-{N}" / "index")
+    assert not (store.folder / "index.old").exists()
 
 
 def test_what_is_not_ours_is_never_deleted(store):
@@ -418,6 +507,16 @@ def test_what_is_not_ours_is_never_deleted(store):
         note.unlink()
     build_index(store, replace=True)
     assert not (store.folder / "index.old").exists()
+
+
+def test_a_folder_of_version_2_that_is_a_link_is_never_followed(store, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "lists.bin").write_bytes(b"mine")
+    (store.folder / "index" / "shard-000000000000000").symlink_to(outside)
+    with pytest.raises(StoreError, match="holds 'shard-000000000000000', which pilogo did not put"):
+        build_index(store, replace=True)
+    assert (outside / "lists.bin").read_bytes() == b"mine"
 
 
 def test_decimals_that_are_not_as_recorded_are_not_indexed(bare):

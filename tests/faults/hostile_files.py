@@ -15,22 +15,16 @@ from typing import Any
 
 import numpy as np
 from hostile_manifests import Case, Make, change, put, read
-from small_store import CODER, FAISS, LISTS, MANIFESTS, OF_INDEX, OF_SHARD, SHARD
+from small_store import CODER, FAISS, LISTS, MANIFESTS, OF_INDEX
 
 from indexer.checksums import Sums
 from indexer.documents import write_document
 from indexer.durable import PARTIAL
 from indexer.index_folders import INDEX_NAME, OLD_NAME, WORK_DOCUMENT, WORK_NAME
-from indexer.index_manifest import (
-    CODER_NAME,
-    FAISS_NAME,
-    LISTS_NAME,
-    MANIFEST_NAME,
-    shard_name,
-)
+from indexer.index_manifest import CODER_NAME, FAISS_NAME, LISTS_NAME, MANIFEST_NAME
 from indexer.manifest import DECIMALS_NAME
 
-PLACES = (*MANIFESTS, DECIMALS_NAME, CODER, FAISS, LISTS, INDEX_NAME, SHARD)
+PLACES = (*MANIFESTS, DECIMALS_NAME, CODER, FAISS, LISTS, INDEX_NAME)
 
 
 def moved_out(path: Path, outside: Path) -> None:
@@ -110,7 +104,6 @@ def work_outside(store: Path, outside: Path) -> None:
 def prove(store: Path, name: str, content: bytes) -> None:
     """A file of the index with other content, and the manifest that says so."""
     put(store / name, content)
-    path = store / (OF_INDEX if name == CODER else OF_SHARD)
     record: dict[str, Any] = {
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -119,7 +112,7 @@ def prove(store: Path, name: str, content: bytes) -> None:
         sums = Sums(len(content))
         sums.update(memoryview(content))
         record = sums.record().to_document()
-    change(path, (Path(name).name,), record)
+    change(store / OF_INDEX, (Path(name).name,), record)
 
 
 def packed(content: bytes) -> bytes:
@@ -230,7 +223,7 @@ LISTS_CONTENTS: dict[str, Callable[[bytes], bytes]] = {
 
 def content_cases(sound: Path) -> list[Case]:
     """Files that are not what we write, and whose manifests say what they are."""
-    at = read(sound / OF_SHARD)["directory_at"]
+    at = read(sound / OF_INDEX)["directory_at"]
     coder, index, lists = ((sound / name).read_bytes() for name in (CODER, FAISS, LISTS))
     made: list[tuple[str, str, Callable[[], bytes]]] = [
         *((CODER, label, partial(make, coder)) for label, make in CODERS.items()),
@@ -240,7 +233,7 @@ def content_cases(sound: Path) -> list[Case]:
     places = (1, 7, at - 24, at - 1, at + 1, at + 24, at + 1000, len(index))
     return [
         *(Case(f"{name}: {label}", _proven(name, make)) for name, label, make in made),
-        *(Case(f"{OF_SHARD}: directory_at {place}, not {at}", _with_directory_at(place))
+        *(Case(f"{OF_INDEX}: directory_at {place}, not {at}", _with_directory_at(place))
           for place in places),
     ]  # fmt: skip
 
@@ -250,7 +243,7 @@ def _proven(name: str, content: Callable[[], bytes]) -> Make:
 
 
 def _with_directory_at(place: int) -> Make:
-    return lambda store, outside: change(store / OF_SHARD, ("directory_at",), place)
+    return lambda store, outside: change(store / OF_INDEX, ("directory_at",), place)
 
 
 # --- a file used in place -----------------------------------------------------------------------
@@ -341,8 +334,8 @@ def _in_work(name: str, make: Make) -> Make:
 
     def made(home: Path, outside: Path) -> None:
         work = home / TINY_STORE / WORK_NAME
-        (part,) = (path.name for path in work.rglob("part-*.bin"))
-        path = work / name.format(shard=shard_name(0), part=part)
+        (part,) = (path.name for path in work.glob("part-*.bin"))
+        path = work / name.format(part=part)
         if path.suffix == PARTIAL:  # the file is to be written again, at first under this name
             path.with_suffix("").unlink(missing_ok=True)
             path.write_bytes(b"")
@@ -388,10 +381,9 @@ def _replaced(name: str) -> Make:
 def writing_cases() -> list[Writing]:
     """What each command that writes may meet; never a link to the root."""
     kinds = {label: make for label, make in KINDS.items() if "root" not in label}
-    of_index = (OF_INDEX, OF_SHARD, CODER, FAISS, LISTS, SHARD)
-    of_work = (WORK_DOCUMENT, CODER_NAME, "{shard}", "{shard}/{part}")
-    of_shard = ("{part}", LISTS_NAME, FAISS_NAME, MANIFEST_NAME)
-    written = (CODER_NAME, MANIFEST_NAME, *(f"{{shard}}/{name}" for name in of_shard))
+    of_index = (OF_INDEX, CODER, FAISS, LISTS)
+    of_work = (WORK_DOCUMENT, CODER_NAME, "{part}")
+    written = (CODER_NAME, "{part}", LISTS_NAME, FAISS_NAME, MANIFEST_NAME)
     folders = ((INDEX_NAME, True), (OLD_NAME, True), (OLD_NAME, False), (WORK_NAME, False))
     cases = [
         Writing(f"build, {name}: a link outside", _index_linked(name, only=only))
@@ -417,7 +409,7 @@ def writing_cases() -> list[Writing]:
         cases.append(Writing(f"compute, {name}: a link to a store", made, command=COMPUTE))
     made = _linked("pi-import.wip", "index*")
     cases.append(Writing("import, pi-import.wip: a link to decimals", made, command=IMPORT))
-    for name in (MANIFEST_NAME, DECIMALS_NAME, INDEX_NAME, SHARD):
+    for name in (MANIFEST_NAME, DECIMALS_NAME, INDEX_NAME):
         label = f"compute --replace, {name}: a link to it, outside"
         cases.append(Writing(label, _replaced(name), command=(*COMPUTE, "--replace")))
     return cases

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from small_store import MANIFESTS, OF_INDEX, OF_SHARD
+from small_store import MANIFESTS, OF_INDEX
 
 from indexer.documents import LARGEST_BYTES, write_document
 from indexer.index_manifest import CODER_NAME, FAISS_NAME, LISTS_NAME, MANIFEST_NAME
@@ -70,15 +70,12 @@ TEXTS: list[tuple[str, Keys]] = [
     (MANIFEST_NAME, ("decimals", "ends_sha256")),
     (MANIFEST_NAME, ("decimals", "blocks", 0)),
     (OF_INDEX, ("format",)),
-    (OF_INDEX, ("build",)),
     (OF_INDEX, ("decimals_sha256",)),
     (OF_INDEX, (CODER_NAME, "sha256")),
-    (OF_SHARD, ("format",)),
-    (OF_SHARD, ("build",)),
-    (OF_SHARD, ("faiss",)),
-    (OF_SHARD, (FAISS_NAME, "sha256")),
-    (OF_SHARD, (LISTS_NAME, "ends_sha256")),
-    (OF_SHARD, (LISTS_NAME, "blocks", 0)),
+    (OF_INDEX, ("faiss",)),
+    (OF_INDEX, (FAISS_NAME, "sha256")),
+    (OF_INDEX, (LISTS_NAME, "ends_sha256")),
+    (OF_INDEX, (LISTS_NAME, "blocks", 0)),
 ]
 NUMBERS: list[tuple[str, Keys]] = [
     *((name, ("version",)) for name in MANIFESTS),
@@ -94,14 +91,10 @@ NUMBERS: list[tuple[str, Keys]] = [
     (MANIFEST_NAME, ("decimals", "block_bytes")),
     (OF_INDEX, ("n",)),
     (OF_INDEX, (CODER_NAME, "bytes")),
-    (OF_INDEX, ("shards", 0, "first_start")),
-    (OF_INDEX, ("shards", 0, "n_windows")),
-    (OF_SHARD, ("first_start",)),
-    (OF_SHARD, ("n_windows",)),
-    (OF_SHARD, ("directory_at",)),
-    (OF_SHARD, (FAISS_NAME, "bytes")),
-    (OF_SHARD, (LISTS_NAME, "bytes")),
-    (OF_SHARD, (LISTS_NAME, "block_bytes")),
+    (OF_INDEX, ("directory_at",)),
+    (OF_INDEX, (FAISS_NAME, "bytes")),
+    (OF_INDEX, (LISTS_NAME, "bytes")),
+    (OF_INDEX, (LISTS_NAME, "block_bytes")),
 ]
 HOSTILE_TEXTS = [
     "{outside}/secret",

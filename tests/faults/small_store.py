@@ -6,23 +6,17 @@ from pathlib import Path
 
 from indexer.corpus import held_out_logos
 from indexer.index_folders import INDEX_NAME
-from indexer.index_manifest import (
-    CODER_NAME,
-    FAISS_NAME,
-    LISTS_NAME,
-    MANIFEST_NAME,
-    shard_name,
-)
+from indexer.index_manifest import CODER_NAME, FAISS_NAME, LISTS_NAME, MANIFEST_NAME
 from indexer.manifest import DECIMALS_NAME
 from indexer.window import WINDOW
 from program import SMALL, Outcome
 from query.bitmap import format_digits
 
 STORE = f"pi-{SMALL}"
-SHARD = f"{INDEX_NAME}/{shard_name(0)}"
-OF_INDEX, OF_SHARD = f"{INDEX_NAME}/{MANIFEST_NAME}", f"{SHARD}/{MANIFEST_NAME}"
-MANIFESTS = (MANIFEST_NAME, OF_INDEX, OF_SHARD)
-CODER, FAISS, LISTS = f"{INDEX_NAME}/{CODER_NAME}", f"{SHARD}/{FAISS_NAME}", f"{SHARD}/{LISTS_NAME}"
+OF_INDEX, CODER, FAISS, LISTS = (
+    f"{INDEX_NAME}/{name}" for name in (MANIFEST_NAME, CODER_NAME, FAISS_NAME, LISTS_NAME)
+)
+MANIFESTS = (MANIFEST_NAME, OF_INDEX)
 SMALL_FILES = (*MANIFESTS, CODER, FAISS)
 LARGE_FILES = (DECIMALS_NAME, LISTS)
 FILES = (*SMALL_FILES, *LARGE_FILES)

@@ -369,10 +369,10 @@ def test_a_moved_store_answers_as_before(
     with row.case("the index of a moved store, opened by FAISS"):
         store = find_store(elsewhere, "pi", MOVED)
         assert store is not None
-        (shard,) = open_index(store).shards
-        theirs = FaissIndex(shard.folder)
+        index = open_index(store)
+        theirs = FaissIndex(index.folder)
         assert theirs.n_windows == MOVED - 83
-        starts = [theirs.read_list(cell)[1] for cell in range(len(shard.directory))]
+        starts = [theirs.read_list(cell)[1] for cell in range(len(index.directory))]
         assert np.array_equal(np.sort(np.concatenate(starts)), np.arange(MOVED - 83))
 
 

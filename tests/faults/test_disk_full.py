@@ -291,10 +291,8 @@ def run_and_fill(places: Places, work: str, n_bytes: int, *arguments: str) -> Ou
 def rooms(need: Need, small_home: Path) -> dict[str, int]:
     """Bytes left to the index, by the file that finds no room then."""
     index = small_home / STORE / "index"
-    (shard,) = index.glob("shard-*")
     coder, lists, faiss = (
-        pages(path.stat().st_size)
-        for path in (index / "coder.npz", shard / "lists.bin", shard / "index.faiss")
+        pages((index / name).stat().st_size) for name in ("coder.npz", "lists.bin", "index.faiss")
     )
     begun = PAGE + coder  # the work's document, of one page
     merged = begun + pages(need.parts) + lists
@@ -304,7 +302,7 @@ def rooms(need: Need, small_home: Path) -> dict[str, int]:
         "lists.bin": merged - PAGE,
         "index.faiss, its start": merged,
         "index.faiss, its end": merged + faiss - PAGE,
-        "the shard's manifest": merged + faiss,
+        "manifest.json": merged + faiss,
     }
 
 

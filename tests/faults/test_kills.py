@@ -148,10 +148,10 @@ def assert_complete_or_refused(found: Outcome, sound: Path) -> None:
 def test_a_build_killed_after_a_call_leaves_a_store_complete_or_refused(full, tally, small_home):
     row = tally(2)
     points = call_kills(EMPTY, small_home) + call_kills(REPLACE, small_home)
-    if not full:  # a shard and an index have got their names; the older index has lost its own
+    if not full:  # a manifest and an index have got their names; the older index has lost its own
         renames = [kill for kill in points if kill.call.kind == "rename"]
         of_empty = [kill for kill in renames if kill.scenario is EMPTY]
-        points = [of_empty[-3], of_empty[-1], renames[-2]]
+        points = [of_empty[-2], of_empty[-1], renames[-2]]
 
     def test(kill: CallKill) -> None:
         with kill.scenario.home(small_home) as home:

@@ -1,6 +1,5 @@
 """Files of another build or another store in the place of a store's own (7), and of others (8)."""
 
-import contextlib
 import json
 import re
 import shutil
@@ -16,8 +15,6 @@ from small_store import (
     FAISS,
     LISTS,
     OF_INDEX,
-    OF_SHARD,
-    SHARD,
     contents,
     find,
     matches_of,
@@ -28,18 +25,12 @@ from watched import Watched, WatchedProgram
 import indexer.build
 import indexer.learning
 from indexer.build import build_index
-from indexer.cells import Coder
 from indexer.compute import compute_digits
 from indexer.digits import DigitStore, find_store
 from indexer.errors import StoreDamaged, StoreForeign
 from indexer.index_files import open_index
 from indexer.index_folders import INDEX_NAME
-from indexer.index_manifest import (
-    FAISS_NAME,
-    LISTS_NAME,
-    MANIFEST_NAME,
-    shard_name,
-)
+from indexer.index_manifest import CODER_NAME, FAISS_NAME, MANIFEST_NAME
 from indexer.index_manifest import VERSION as INDEX_VERSION
 from indexer.manifest import DECIMALS_NAME
 from indexer.manifest import VERSION as DECIMALS_VERSION
@@ -48,7 +39,6 @@ from program import run
 N = 100_000
 SHORTER = 90_000
 STORE = f"pi-{N}"
-SHARDS = 25_000
 
 
 @pytest.fixture(scope="module")
@@ -57,41 +47,34 @@ def program() -> Iterator[WatchedProgram]:
         yield program
 
 
-@contextlib.contextmanager
-def builds_with(coder: Coder) -> Iterator[None]:
-    """Builds take this coder, which takes seconds to learn and is not what is tested."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(indexer.build, "learn_coder", lambda n_windows, progress: coder)
-        yield
-
-
 @dataclass(frozen=True)
 class Builds:
-    """Folders of stores with an index: ours, and others that differ in one thing each."""
+    """Folders of stores with an index: ours, and others that differ in one thing each.
 
-    coder: Coder
+    coder is the content of the coder.npz of all but the one of another seed: to learn it takes
+    seconds, and is not what is tested.
+    """
+
+    coder: bytes
     ours: Path
     others: dict[str, Path]
 
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> Builds:
-    """The first decimals of pi, and builds of other decimals, n, seed, constant, shards."""
+    """The first decimals of pi, and builds of other decimals, n, seed and constant."""
     homes = tmp_path_factory.mktemp("builds")
     (homes / "random").mkdir()
     ours = compute_digits(homes / "ours", N)
-    coder = build_index(ours).coder
+    coder = (build_index(ours).folder / CODER_NAME).read_bytes()
     random = np.random.default_rng(6).integers(48, 58, N, dtype=np.uint8)
     stores = {
         "other decimals": write_store(homes / "random", random),
         "other n": compute_digits(homes / "shorter", SHORTER),
         "other constant": compute_digits(homes / "e", N, "e"),
     }
-    with builds_with(coder):
-        for store in stores.values():
-            build_index(store)
-        stores["four shards"] = copied(ours, homes / "shards")
-        build_index(stores["four shards"], replace=True, shard_windows=SHARDS)
+    for store in stores.values():
+        build_index(store, coder=coder)
     stores["other seed"] = copied(ours, homes / "seed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexer.build, "SEED", 1)
@@ -128,7 +111,6 @@ def answer(outcome: Watched) -> list[dict]:
 NUMBER = "bytes; the manifest says"
 HASH = "is not what its manifest says (sha256)"
 ENDS = "does not begin and end as its manifest says"
-BUILD = "belongs to another build"
 DECIMALS = "is the index of other decimals"
 FOLDER = "it must be what the folder"
 
@@ -137,19 +119,16 @@ FOLDER = "it must be what the folder"
 class Swap:
     """What takes the place of what: a name in our store, where it is from, what is to be said.
 
-    place is the name that the refusal must have; ours is the build that is changed.
+    place is the name that the refusal must have.
     """
 
     name: str
     build: str
     place: str
     words: tuple[str, ...]
-    source: str = ""
-    ours: str = ""
 
     def __str__(self) -> str:
-        source = f" as {self.source}" if self.source else ""
-        return f"{self.name} of {self.build or 'ours'}{source}"
+        return f"{self.name} of {self.build}"
 
 
 def index_file_swaps() -> list[Swap]:
@@ -160,7 +139,6 @@ def index_file_swaps() -> list[Swap]:
         place, words = (CODER, HASH) if build == "other seed" else (INDEX_NAME, DECIMALS)
         swaps += [
             Swap(OF_INDEX, build, place, (words,)),
-            Swap(OF_SHARD, build, SHARD, (BUILD,)),
             Swap(FAISS, build, FAISS, (NUMBER, HASH)),
             Swap(LISTS, build, LISTS, (NUMBER, ENDS)),
         ]
@@ -169,23 +147,8 @@ def index_file_swaps() -> list[Swap]:
     return swaps
 
 
-SECOND, THIRD = (f"{INDEX_NAME}/{shard_name(k * SHARDS)}" for k in (1, 2))
 SWAPS = [
     *index_file_swaps(),
-    *(
-        Swap(
-            f"{SECOND}/{name}", "four shards", place, words, source=f"{THIRD}/{name}",
-            ours="four shards",
-        )
-        for name, place, words in (
-            (MANIFEST_NAME, SECOND, (BUILD,)),
-            (FAISS_NAME, f"{SECOND}/{FAISS_NAME}", (NUMBER, HASH)),
-            (LISTS_NAME, f"{SECOND}/{LISTS_NAME}", (NUMBER, ENDS)),
-        )
-    ),
-    Swap(SECOND, "four shards", SECOND, (BUILD,), source=THIRD, ours="four shards"),
-    Swap(SHARD, "four shards", SHARD, (BUILD,)),
-    Swap(SHARD, "other seed", SHARD, (BUILD,)),
     *(Swap(INDEX_NAME, build, INDEX_NAME, (DECIMALS,))
       for build in ("other decimals", "other n", "other constant")),
     *(Swap(DECIMALS_NAME, build, DECIMALS_NAME, (NUMBER, ENDS))
@@ -205,13 +168,12 @@ def put(source: Path, place: Path) -> None:
         shutil.copy(source, place)
 
 
-def assert_well_again(program: WatchedProgram, folder: Path, coder: Coder, wanted: list) -> None:
+def assert_well_again(program: WatchedProgram, folder: Path, coder: bytes, wanted: list) -> None:
     """`pilogo build --replace` makes an index that answers as before.
 
     Where the decimals are not what they were they must be mended before; here they are put back.
     """
-    with builds_with(coder):
-        build_index(find_store(folder.parent, "pi", N), replace=True)
+    build_index(find_store(folder.parent, "pi", N), replace=True, coder=coder)
     assert answer(program.run(folder.parent, *find(N))) == wanted
     checked = program.run(folder.parent, "check", "--deep")
     assert checked.code == 0, checked.err
@@ -222,8 +184,8 @@ def test_what_is_of_another_build_is_refused_by_name(tally, full, builds, progra
     wanted = answer(program.run(builds.ours.parent, *find(N)))
     for number, swap in enumerate(SWAPS if full else SWAPS[::3]):
         folder = tmp_path / str(number) / STORE
-        shutil.copytree(builds.others[swap.ours] if swap.ours else builds.ours, folder)
-        other = builds.others[swap.build] / (swap.source or swap.name)
+        shutil.copytree(builds.ours, folder)
+        other = builds.others[swap.build] / swap.name
         with row.case(swap):
             put(other, folder / swap.name)
             line = complaint(program.run(folder.parent, *find(N)))
@@ -319,12 +281,8 @@ class Change:
 
 
 def changes() -> list[Change]:
-    versions = {MANIFEST_NAME: DECIMALS_VERSION, OF_INDEX: INDEX_VERSION, OF_SHARD: INDEX_VERSION}
-    formats = {
-        MANIFEST_NAME: "pilogo-decimals",
-        OF_INDEX: "pilogo-index",
-        OF_SHARD: "pilogo-index-shard",
-    }
+    versions = {MANIFEST_NAME: DECIMALS_VERSION, OF_INDEX: INDEX_VERSION}
+    formats = {MANIFEST_NAME: "pilogo-decimals", OF_INDEX: "pilogo-index"}
     found = []
     for name, version in versions.items():
         others = [form for form in (*formats.values(), "notes") if form != formats[name]]
@@ -336,7 +294,7 @@ def changes() -> list[Change]:
             Change(name, "version", str(version), DOUBTFUL),
             *(Change(name, "format", other, FOREIGN) for other in others),
         ]
-    return [*found, *(Change(OF_SHARD, "faiss", text, OTHER_FAISS) for text in ("0.9", "2.0.0"))]
+    return [*found, *(Change(OF_INDEX, "faiss", text, OTHER_FAISS) for text in ("0.9", "2.0.0"))]
 
 
 def damage_of(folder: Path) -> StoreDamaged:

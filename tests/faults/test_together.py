@@ -27,8 +27,9 @@ import query.finder
 from indexer.build import build_index
 from indexer.corpus import held_out_logos
 from indexer.digits import DigitStore, find_store
-from indexer.index_files import Index, has_index, open_index
+from indexer.index_files import Index, coder_bytes, has_index, open_index
 from indexer.index_folders import is_half_built, publish_index
+from indexer.learning import learn_coder
 from indexer.merge import ENTRY_BYTES
 from indexer.window import count_windows
 from program import PROGRAM, SMALL, Outcome, environment, run
@@ -44,8 +45,8 @@ LOGOS = held_out_logos().reshape(-1, 6, 14)[:5]
 # that a start on a processor that others use; more where more than two wait for each.
 LEAVES = 2.5
 BUSY = 2
-# A second build of the same decimals whose files are others: three shards in place of one.
-THREE_SHARDS = 700_000
+# A second build of the same decimals whose files are others: with the coder of fewer of them.
+FEWER = 100_000
 
 # `pilogo` where a scan would take ten seconds: the index answers, as it would at 10^9 decimals.
 SLOW_SCANS = """
@@ -54,17 +55,17 @@ query.finder.expected_seconds = lambda n_windows, threads, kernel: 10.0
 from query.entry import main
 main()
 """
-# Builds the index of one store so many times, in three shards and in one by turns.
+# Builds the index of one store so many times, with the coder in a file and with its own by turns.
 PUBLISHER = """
 import itertools, sys
 from pathlib import Path
-from indexer.build import LARGEST_SHARD, build_index
+from indexer.build import build_index
 from indexer.digits import find_store
 store = find_store(Path(sys.argv[1]), "pi", int(sys.argv[2]))
-for shard_windows in itertools.islice(itertools.cycle((int(sys.argv[4]), LARGEST_SHARD)),
-                                      int(sys.argv[3])):
-    build_index(store, threads=1, replace=True, shard_windows=shard_windows)
-    print(shard_windows, flush=True)
+coders = Path(sys.argv[4]).read_bytes(), None
+for coder in itertools.islice(itertools.cycle(coders), int(sys.argv[3])):
+    build_index(store, threads=1, replace=True, coder=coder)
+    print(flush=True)
 """
 
 
@@ -249,6 +250,14 @@ def test_a_reader_beside_a_builder(tally, full, small_copy):
 # --- an index published while questions are asked -----------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def other_coder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A coder.npz with fewer cells than that of the small store."""
+    path = tmp_path_factory.mktemp("coder") / "coder.npz"
+    path.write_bytes(coder_bytes(learn_coder(FEWER)))
+    return path
+
+
 @pytest.fixture
 def slow_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     """The index answers, as it would at 10^9 decimals."""
@@ -281,20 +290,20 @@ class Publisher:
 
 
 @contextlib.contextmanager
-def publishing(home: Path, swaps: int) -> Iterator[Publisher]:
-    command = [sys.executable, "-c", PUBLISHER, home, SMALL, swaps, THREE_SHARDS]
+def publishing(home: Path, swaps: int, coder: Path) -> Iterator[Publisher]:
+    command = [sys.executable, "-c", PUBLISHER, home, SMALL, swaps, coder]
     with started(home, *map(str, command)) as process:
         yield Publisher(process)
 
 
-def test_questions_while_indexes_are_published(tally, full, small_copy, slow_scans):
+def test_questions_while_indexes_are_published(tally, full, small_copy, slow_scans, other_coder):
     """Asked of a finder that stays open, and of one opened for each question."""
     row = tally(11)
     staying = Finder(small_copy, threads=1)
     before = [answer_key(staying, logo) for logo in LOGOS]
     assert {mode for mode, _ in before} == {"index"}
     swaps = 20 if full else 2
-    with publishing(small_copy, swaps) as publisher:
+    with publishing(small_copy, swaps, other_coder) as publisher:
         for swap in range(swaps):
             with row.case(f"swap {swap}"):
                 waiting = True
@@ -305,12 +314,15 @@ def test_questions_while_indexes_are_published(tally, full, small_copy, slow_sca
                         assert answer_key(staying, logo) == wanted
 
 
-def test_a_stream_while_indexes_are_published(tally, full, small_copy):
+def test_a_stream_while_indexes_are_published(tally, full, small_copy, other_coder):
     row = tally(11)
     logos = [format_digits(logo) for logo in LOGOS]
     stream = (sys.executable, "-c", SLOW_SCANS, "find", "-", *FIND[1:])
     swaps = 20 if full else 1
-    with started(small_copy, *stream) as finding, publishing(small_copy, swaps) as publisher:
+    with (
+        started(small_copy, *stream) as finding,
+        publishing(small_copy, swaps, other_coder) as publisher,
+    ):
 
         def ask(logo: str) -> dict:
             finding.stdin.write(logo + "\n")
@@ -337,15 +349,16 @@ def test_a_stream_while_indexes_are_published(tally, full, small_copy):
 
 
 @pytest.fixture(scope="module")
-def about_to_publish(small_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with an index of one shard, and one of three shards that only lacks its name."""
+def about_to_publish(
+    small_home: Path, other_coder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A home with an index, and one with another coder that only lacks its name."""
     home = tmp_path_factory.mktemp("publish") / "home"
     shutil.copytree(small_home, home)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(indexer.build, "publish_index", lambda folder: None)
         store = find_store(home, "pi", SMALL)
-        build_index(store, threads=1, replace=True, shard_windows=THREE_SHARDS)
-    assert len(open_index(store).shards) == 1
+        build_index(store, threads=1, replace=True, coder=other_coder.read_bytes())
     return home
 
 
@@ -396,12 +409,11 @@ def link_copy(home: Path, new: Path) -> Path:
 
 
 def assert_whole(index: Index) -> None:
-    """Every window is in a list of the index, and each shard's two files belong together."""
-    for shard in index.shards:
-        sizes, room, offsets = shard.directory.T
-        found = int(sizes.sum()), int((offsets + ENTRY_BYTES * room).max())
-        assert found == (shard.n_windows, shard.lists.nbytes)
-    assert sum(shard.n_windows for shard in index.shards) == count_windows(SMALL)
+    """Every window is in a list of the index, and its files belong together."""
+    sizes, room, offsets = index.directory.T
+    found = int(sizes.sum()), int((offsets + ENTRY_BYTES * room).max())
+    assert found == (count_windows(SMALL), index.lists.nbytes)
+    assert len(sizes) == index.coder.n_cells
 
 
 def test_an_index_opened_at_each_step_of_a_publication(
@@ -411,22 +423,24 @@ def test_an_index_opened_at_each_step_of_a_publication(
     row = tally(11)
     home = link_copy(about_to_publish, tmp_path / "home")
     store = find_store(home, "pi", SMALL)
-    shards = []
+    old, seen = open_index(store).build, []
 
     def look() -> None:
-        with row.case(f"opened at step {len(shards)} of a publication"):
-            shards.append(0)
+        with row.case(f"opened at step {len(seen)} of a publication"):
+            seen.append("")
             assert has_index(store)
             assert not is_half_built(store.folder)
             index = open_index(store)
             assert_whole(index)
-            shards[-1] = len(index.shards)
+            seen[-1] = index.build
 
     Steps(monkeypatch, store.folder).after_each_change(look)
     publish_index(store.folder)
     with row.case("one index, then the other"):
-        assert shards == sorted(shards)
-        assert {shards[0], shards[-1]} == {1, 3}
+        new = open_index(store).build
+        assert new != old
+        assert seen == [old] * seen.count(old) + [new] * seen.count(new)
+        assert {old, new} == set(seen)
 
 
 def test_an_index_published_at_each_step_of_an_opening(tally, about_to_publish, tmp_path):
@@ -452,4 +466,4 @@ def test_an_index_published_at_each_step_of_an_opening(tally, about_to_publish, 
             assert_whole(open_index(store))
         last = opened <= step
         step += 1
-    assert step > 5
+    assert step > 4
