@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from indexer.errors import UsageError
 from indexer.meter import draw_progress
 from indexer.options import (
     Count,
@@ -83,17 +84,21 @@ def compute(n: int, constant: str, home: Path, threads: int, replace: bool, prog
 
 
 @digits.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, metavar="FILE...",
+                type=click.Path(path_type=Path))  # fmt: skip
 @constant_option
 @home_option
+@click.option("--from", "first_offset", type=Count(1), metavar="OFFSET",
+              help="Where in the number a text begins; 1 without it.")  # fmt: skip
 @click.option("--first", type=Count(), metavar="N", help="Import only the first N decimals.")
 @click.option("--in-place", is_flag=True, help="Use the file where it is; it must stay there.")
 @click.option("--replace", is_flag=True, help="Put it in place of a store of as many decimals.")
 @progress_option
 def import_(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants it
-    file: Path,
+    files: tuple[Path, ...],
     constant: str,
     home: Path,
+    first_offset: int | None,
     first: int | None,
     in_place: bool,
     replace: bool,
@@ -103,26 +108,30 @@ def import_(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants
 
     FILE is a text, as it is or in a zip, gz, zst, xz or bz2. It may begin with "3." or not, may
     have line breaks, groups and a counter on every line; anything else is refused. Known values
-    are compared, and how far they reach is said. Prints the store's folder.
+    are compared, and how far they reach is said. Or the FILEs are y-cruncher's .ycd: the files of
+    one set, any one of them, or their folder. Prints the store's folder.
 
     \b
     Examples:
       pilogo digits import pi-billion.txt
       pilogo digits import pi-billion.txt --in-place
       pilogo digits import pi1000000.zip --first 1e6
+      pilogo digits import "Pi - Dec - Chudnovsky - 0.ycd" --in-place
+      pilogo digits import tail.txt --from 500000001
     """
     from indexer.digits import list_stores  # noqa: PLC0415 - imports NumPy
     from indexer.proof import reach_note  # noqa: PLC0415
     from indexer.sources import ImportOptions, import_digits  # noqa: PLC0415
 
     before = {store.folder for store in list_stores(home)}
-    options = ImportOptions(constant, first, in_place, replace)
+    options = ImportOptions(constant, first, in_place, replace, first_offset)
     with draw_progress(progress) as report:
-        store = import_digits(home, file, options, progress=report)
+        store = import_digits(home, files, options, progress=report)
     kept = store.folder in before and not replace
     what = "the store is complete and kept (--replace takes the file)" if kept else "imported"
-    click.echo(f"{store.n:,} decimals of {constant}: {what}", err=True)
-    if note := reach_note(constant, store.n, home):
+    begin = f" from offset {store.first_offset:,} on" if store.first_offset > 1 else ""
+    click.echo(f"{store.n:,} decimals of {constant}{begin}: {what}", err=True)
+    if note := reach_note(store, home):
         click.echo(note, err=True)
     click.echo(store.folder)
 
@@ -135,6 +144,11 @@ def _recomputer(
     from indexer.resources import gigabytes  # noqa: PLC0415
 
     for entry in (entry for entry in entries if entry.store):
+        if entry.first_offset > 1:
+            raise UsageError(
+                f"{entry.folder} begins at offset {entry.first_offset:,}; only decimals from "
+                "offset 1 on can be computed again"
+            )
         plan = require_recompute(entry.n, entry.constant, threads)
         click.echo(
             f"computing {entry.n:,} decimals of {entry.constant} again, {threads} threads: "
@@ -185,6 +199,7 @@ def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
     from indexer.proof import (  # noqa: PLC0415 - imports NumPy
         CLAIM_COLUMNS,
         check_stores,
+        columns_for,
         shorten_claims,
         stores_to_check,
     )
@@ -194,7 +209,7 @@ def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
         again = _recomputer(entries, threads, report) if recompute else None
         findings = check_stores(entries, again, report)
     rows = shorten_claims(findings.rows) if format_ == "table" else findings.rows
-    click.echo(format_rows(rows, CLAIM_COLUMNS, format_))
+    click.echo(format_rows(rows, columns_for(format_, CLAIM_COLUMNS, rows), format_))
     _report_damaged(findings)
     for note in findings.notes:
         click.echo(note, err=True)
@@ -218,13 +233,18 @@ def info(home: Path, format_: str) -> None:
       pilogo digits info --home /data/pilogo --format csv
     """
     from indexer.home import digits_command  # noqa: PLC0415
-    from indexer.proof import INFO_COLUMNS, describe_stores  # noqa: PLC0415 - imports NumPy
+    from indexer.proof import (  # noqa: PLC0415 - imports NumPy
+        INFO_COLUMNS,
+        columns_for,
+        describe_stores,
+    )
 
     findings = describe_stores(home)
     if not findings.rows and format_ == "table":
         command = digits_command("compute 1e7", "pi", home)
         click.echo(f"no store in {home}; next: {command}", err=True)
         return
-    click.echo(format_rows(findings.rows, INFO_COLUMNS, format_))
+    columns = columns_for(format_, INFO_COLUMNS, findings.rows)
+    click.echo(format_rows(findings.rows, columns, format_))
     _report_damaged(findings)
     findings.raise_damaged(len(findings.rows))

@@ -18,6 +18,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 
+from indexer.decimals import MappedDecimals
 from indexer.digits import (
     DigitStore,
     check_request,
@@ -214,14 +215,14 @@ def _prove(work: Workspace, constant: str, n: int, decimal_hash: int, progress: 
     size = work.decimals.stat().st_size
     if size != n:
         raise StoreDamaged(f"{work.decimals} has {size} bytes; {n} were written: check the disk")
-    digits = np.memmap(work.decimals, np.uint8, "r")
-    summaries = summarise_file(digits, constant, progress)
+    decimals = MappedDecimals(np.memmap(work.decimals, np.uint8, "r"))
+    summaries = summarise_file(decimals, constant, 1, progress)
     if summaries[n].decimal_hash != decimal_hash:
         raise StoreDamaged(
             f"{work.decimals}: decimal hash {summaries[n].decimal_hash}, but the number computed "
             f"has {decimal_hash}: check memory and disk, and compute again"
         )
-    for claim in compare_known(constant, digits, summaries):
+    for claim in compare_known(constant, decimals, summaries):
         if not claim.ok:
             raise StoreDamaged(
                 f"{work.decimals}: {claim.claim} is {claim.found}; known is {claim.expected}: "

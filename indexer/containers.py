@@ -23,7 +23,6 @@ _XZ_MEMORY = 256 << 20
 _ZSTD_WINDOW_LOG = 27  # 128 MB, what zstd itself allows without --long
 _MAX_EMPTY_STREAMS = 100
 _MAX_MEMBERS = 1000
-_YCD = b"#Compressed Digit File"
 
 
 @dataclass(frozen=True)
@@ -189,12 +188,7 @@ def _guarded(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
         raise SourceError(f"{name} is damaged: {reason(error)}; get it again") from None
 
 
-def _kind_of(head: bytes, path: Path) -> str:
-    if head.startswith(_YCD) or path.suffix.lower() == ".ycd":
-        raise SourceError(
-            f"{path} is a y-cruncher .ycd file, which is not read yet; "
-            "write the decimals as text with y-cruncher's digit viewer and import that"
-        )
+def _kind_of(head: bytes) -> str:
     if head.startswith(b"PK"):
         return "zip"
     for kind, (magic, _) in _STREAMS.items():
@@ -213,7 +207,7 @@ def open_text(path: Path) -> Iterator[TextSource]:
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {reason(error)}") from None
     with file:
-        kind = _kind_of(file.read(64), path)
+        kind = _kind_of(file.read(64))
         file.seek(0)
         if kind == "text":
             chunks = _plain(file)

@@ -2,6 +2,10 @@
 
 HOME/pi-10000000/decimals.txt    one ASCII byte a digit, nothing else
 HOME/pi-10000000/manifest.json   what it is, written last
+
+A store can be a part of a number: its decimals begin at first_offset, its folder is named
+pi-10000000-from-62500001. Offsets count from the point of the number, starts from the first decimal
+of the store.
 """
 
 import contextlib
@@ -14,11 +18,28 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.checksums import LargeRecord, hash_blocks, hash_ends, record_of
+from indexer.checksums import (
+    LargeRecord,
+    Reader,
+    blocks_of,
+    ends_of,
+    file_reader,
+    hash_ends,
+    record_of,
+)
 from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS, Constant
-from indexer.errors import ResourceError, StoreDamaged, StoreMissing, UsageError, reason
+from indexer.decimals import Decimals, MappedDecimals, PackedDecimals
+from indexer.errors import (
+    ResourceError,
+    SourceError,
+    StoreDamaged,
+    StoreMissing,
+    UsageError,
+    reason,
+)
 from indexer.home import (
     OLD,
+    StoreName,
     default_home,
     digits_command,
     parse_store_name,
@@ -57,9 +78,10 @@ _PAGE = 4096
 
 @dataclass(frozen=True)
 class DigitStore:
-    """A complete store of the first n decimals of a constant.
+    """A complete store of n decimals of a constant, from first_offset on.
 
-    path is the file of decimals, of n_bytes bytes, the first skip of which are not decimals.
+    path is the file of decimals, of n_bytes bytes, the first skip of which are not decimals; or the
+    first file of a .ycd set: packed is (name, bytes) of each.
     """
 
     folder: Path
@@ -72,6 +94,53 @@ class DigitStore:
     summary: DigitSummary
     record: LargeRecord
     made: Made
+    first_offset: int = 1
+    packed: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def integer_part(self) -> int:
+        """What stands before the decimals where they are hashed: 0 in a part of a number."""
+        return CONSTANTS[self.constant].integer_part if self.first_offset == 1 else 0
+
+    @property
+    def name(self) -> StoreName:
+        """What its folder is named after."""
+        return StoreName(self.constant, self.n, self.first_offset)
+
+    def decimals(self, first: int | None = None, *, prove_ends: bool = True) -> Decimals:
+        """The decimals (or the first `first`) to read, mapped where they are a text.
+
+        Raises as `open` does.
+        """
+        if not self.packed:
+            return MappedDecimals(self.open(first, prove_ends=prove_ends))
+        self._require_fewer(first)
+        from indexer.ycd import open_set  # noqa: PLC0415 - compiles its routine
+
+        try:
+            found = open_set([self.path.with_name(name) for name, _ in self.packed])
+        except SourceError as error:
+            raise StoreDamaged(f"{error}; {self._remedy()}") from None
+        sizes = tuple((file.path.name, file.n_bytes) for file in found.files)
+        if (sizes, found.first_offset) != (self.packed, self.first_offset) or found.n < self.n:
+            raise StoreDamaged(
+                f"{self.path} and what is beside it is not the set that the manifest says; "
+                f"{self._remedy()}"
+            )
+        whole = PackedDecimals(found, self.n, self._remedy())
+        if prove_ends and ends_of(whole.read, self.n) != self.record.ends_sha256:
+            raise self._wrong_ends()
+        return PackedDecimals(found, first, self._remedy()) if first else whole
+
+    def _require_fewer(self, first: int | None) -> None:
+        if first is not None and not 0 < first <= self.n:
+            raise UsageError(f"{first} decimals asked of {self.folder}; it has 1 to {self.n}")
+
+    def _wrong_ends(self) -> StoreDamaged:
+        return StoreDamaged(
+            f"{self.path} does not begin and end as its manifest says (ends_sha256); "
+            f"{self._remedy()}"
+        )
 
     def open(self, first: int | None = None, *, prove_ends: bool = True) -> NDArray[np.uint8]:
         """Read-only map uint8[n] (or of the first `first`) of ASCII digits: index = start.
@@ -90,12 +159,12 @@ class DigitStore:
         for page, start in ((digits[:_PAGE], 0), (digits[-_PAGE:], max(0, self.n - _PAGE))):
             wrong = np.flatnonzero((page - np.uint8(48)) > 9)
             if len(wrong):
+                offset = self.first_offset + start + wrong[0]
                 raise StoreDamaged(
-                    f"{self.path}: byte {page[wrong[0]]:#04x} at offset {start + wrong[0] + 1} "
+                    f"{self.path}: byte {page[wrong[0]]:#04x} at offset {offset} "
                     f"is no digit; {self._remedy()}"
                 )
-        if first is not None and not 0 < first <= self.n:
-            raise UsageError(f"{first} decimals asked of {self.folder}; it has 1 to {self.n}")
+        self._require_fewer(first)
         return digits if first is None else digits[:first]
 
     @contextlib.contextmanager
@@ -111,10 +180,7 @@ class DigitStore:
                     )
                 ends = hash_ends(file.fileno(), self.skip, self.n) if prove_ends else None
                 if ends not in {None, self.record.ends_sha256}:
-                    raise StoreDamaged(
-                        f"{self.path} does not begin and end as its manifest says (ends_sha256); "
-                        f"{self._remedy()}"
-                    )
+                    raise self._wrong_ends()
                 yield file
         except OSError as error:
             raise StoreDamaged(
@@ -127,16 +193,21 @@ class DigitStore:
         Reports the stage check. Cost: 0.6 s for 10^9 decimals in memory and thread.
         """
         tally = Tally("check", self.n, "digits", progress)
-        with self._opened(prove_ends=False) as file:
-            found = hash_blocks(file.fileno(), self.skip, self.n, threads, tally.add)
+        if self.packed:
+            read: Reader = self.decimals(prove_ends=False).read
+            found = blocks_of(read, self.n, threads, tally.add)
+        else:
+            with self._opened(prove_ends=False) as file:
+                read = file_reader(file.fileno(), self.skip)
+                found = blocks_of(read, self.n, threads, tally.add)
         for number, (digest, wanted) in enumerate(zip(found, self.record.blocks, strict=True)):
             if digest != wanted:
-                first, end = self.record.block_range(number)
+                first, end = (self.first_offset + at for at in self.record.block_range(number))
                 raise StoreDamaged(
-                    f"{self.path}: the decimals at offsets {first + 1:,} to {end:,} are not what "
+                    f"{self.path}: the decimals at offsets {first:,} to {end - 1:,} are not what "
                     f"its manifest says (sha256 of block {number}); {self._remedy()}"
                 )
-        self.open()  # the blocks are right, but the record of the ends may not be
+        self.decimals()  # the blocks are right, but the record of the ends may not be
 
     def _remedy(self) -> str:
         if self.in_place:
@@ -153,6 +224,7 @@ class SurveyedStore:
     n: int
     store: DigitStore | None
     damage: StoreDamaged | None
+    first_offset: int = 1
 
     def sound(self) -> DigitStore:
         """The store; StoreDamaged where its manifest is broken."""
@@ -182,23 +254,30 @@ def store_of(folder: Path, manifest: Manifest) -> DigitStore:
         manifest.summary,
         manifest.record,
         manifest.made,
+        manifest.first_offset,
+        manifest.packed,
     )
+
+
+def read_store(folder: Path) -> DigitStore:
+    """The store in a folder; StoreDamaged where its manifest is missing or doubtful."""
+    return store_of(folder, read_manifest(folder))
 
 
 def record_decimals(path: Path, skip: int, summary: DigitSummary, threads: int) -> LargeRecord:
     """The record of the summary's decimals in a file, behind skip bytes. Raises OSError."""
     with open_plain(path, follow=True) as file:
-        return record_of(file.fileno(), skip, summary.n, summary.sha256, threads)
+        return record_of(file_reader(file.fileno(), skip), summary.n, summary.sha256, threads)
 
 
-def find_store(home: Path, constant: str, n: int) -> DigitStore | None:
+def find_store(home: Path, constant: str, n: int, first_offset: int = 1) -> DigitStore | None:
     """The store of exactly n decimals or None; StoreDamaged where it is there and broken."""
-    folder = store_folder(home, constant, n)
-    return store_of(folder, read_manifest(folder)) if folder.exists() else None
+    folder = store_folder(home, constant, n, first_offset)
+    return read_store(folder) if folder.exists() else None
 
 
-def _named_folders(home: Path, *, replaced: bool = False) -> dict[tuple[str, int], Path]:
-    """The folders that have the name of a store, in the order of (constant, n).
+def _named_folders(home: Path, *, replaced: bool = False) -> dict[StoreName, Path]:
+    """The folders that have the name of a store, in the order of (constant, n, first offset).
 
     replaced: also those that are being replaced and whose successor has not its name yet.
     """
@@ -214,7 +293,7 @@ def _named_folders(home: Path, *, replaced: bool = False) -> dict[tuple[str, int
         raise StoreMissing(
             f"the home {home} (--home or PILOGO_HOME) cannot be read: {reason(error)}"
         ) from None
-    found: dict[tuple[str, int], Path] = {}
+    found: dict[StoreName, Path] = {}
     for name in names:  # "pi-84" comes before "pi-84.old"
         parsed = parse_store_name(name.removesuffix(OLD) if replaced else name)
         if parsed:
@@ -225,15 +304,16 @@ def _named_folders(home: Path, *, replaced: bool = False) -> dict[tuple[str, int
 def survey_stores(home: Path) -> list[SurveyedStore]:
     """Every folder of a home that is named like a store, by constant and n; manifests are read."""
     found = []
-    for constant, n in _named_folders(home):
+    for name in _named_folders(home):
         store, damage = None, None
         try:
-            store = find_store(home, constant, n)
+            store = find_store(home, *name)
         except StoreDamaged as error:
             damage = error
         if store or damage:  # neither: removed between the two looks
-            folder = store_folder(home, constant, n)
-            found.append(SurveyedStore(folder, constant, n, store, damage))
+            folder = store_folder(home, *name)
+            entry = SurveyedStore(folder, name.constant, name.n, store, damage, name.first_offset)
+            found.append(entry)
     return found
 
 
@@ -247,41 +327,52 @@ def list_damaged(home: Path) -> list[StoreDamaged]:
     return [entry.damage for entry in survey_stores(home) if entry.damage]
 
 
-def choose_store(home: Path, digits: int | None = None, constant: str = "pi") -> DigitStore:
+def choose_store(
+    home: Path, digits: int | None = None, constant: str = "pi", first_offset: int | None = None
+) -> DigitStore:
     """The store to search: the largest, or the smallest with at least `digits` decimals.
 
-    StoreMissing where there is none. StoreDamaged where the one to use is broken: answering from
-    another one would be answering another question.
+    Of those that begin at first_offset; by default of those that begin at 1, and where nothing is
+    asked and none does, of all. StoreMissing where there is none. StoreDamaged where the one to use
+    is broken: answering from another one would be answering another question.
     """
     check_request(constant, MIN_DIGITS if digits is None else digits)
-    folders = {
-        n: folder
-        for (name, n), folder in _named_folders(home, replaced=True).items()
-        if name == constant
-    }
+    named = _named_folders(home, replaced=True)
+    there = [name for name in named if name.constant == constant]
+    wanted = first_offset or 1
+    folders = {name.n: named[name] for name in there if name.first_offset == wanted}
+    if not folders and first_offset is None and digits is None:
+        folders = {name.n: named[name] for name in there}
     fitting = [n for n in folders if digits is None or n >= digits]
     if not fitting:
-        wanted = digits or DEFAULT_DIGITS
-        have = f"the largest there has {max(folders):,}" if folders else "there is none"
-        raise StoreMissing(
-            f"no store of {wanted:,} decimals of {constant} in {home}: {have}; "
-            f"next: {digits_command(f'compute {short_count(wanted)}', constant, home)}"
-        )
-    folder = folders[max(fitting) if digits is None else min(fitting)]
-    return store_of(folder, read_manifest(folder))
+        raise _no_store(home, StoreName(constant, digits or DEFAULT_DIGITS, wanted), folders)
+    return read_store(folders[max(fitting) if digits is None else min(fitting)])
+
+
+def _no_store(home: Path, wanted: StoreName, folders: dict[int, Path]) -> StoreMissing:
+    have = f"the largest there has {max(folders):,}" if folders else "there is none"
+    begin, command = "", f"compute {short_count(wanted.n)}"
+    if wanted.first_offset > 1:
+        begin = f" from offset {wanted.first_offset:,} on"
+        command = f"import FILE --from {wanted.first_offset}"
+    return StoreMissing(
+        f"no store of {wanted.n:,} decimals of {wanted.constant}{begin} in {home}: {have}; "
+        f"next: {digits_command(command, wanted.constant, home)}"
+    )
 
 
 def summarise_file(
-    digits: NDArray[np.uint8], constant: str, progress: Progress
+    decimals: Decimals, constant: str, first_offset: int, progress: Progress
 ) -> dict[int, DigitSummary]:
-    """Summaries of uint8[n] ASCII digits and of each known beginning; reports the stage check."""
+    """Summaries of decimals and of each known beginning of them; reports the stage check."""
 
     def report(done: int) -> None:
-        progress(Step("check", done, len(digits), "digits"))
+        progress(Step("check", done, decimals.n, "digits"))
 
     report(0)
-    integer_part = CONSTANTS[constant].integer_part
-    return summarise(digits, integer_part, known_sizes(constant), report)
+    whole = first_offset == 1
+    integer_part = CONSTANTS[constant].integer_part if whole else 0
+    return summarise(decimals, integer_part, known_sizes(constant) if whole else [], report)
 
 
 def check_store(
@@ -293,9 +384,9 @@ def check_store(
     StoreDamaged where the file cannot even be read as decimals. Cost: 3 s for 10^9 in memory.
     """
     # a claim that fails says more; but what is in a file elsewhere is nobody's to be told
-    digits = store.open(prove_ends=store.in_place)
+    decimals = store.decimals(prove_ends=store.in_place)
     try:
-        summaries = summarise_file(digits, store.constant, progress)
+        summaries = summarise_file(decimals, store.constant, store.first_offset, progress)
     except ValueError as error:
         raise StoreDamaged(f"{store.path}: {error}; {store._remedy()}") from None
     found, recorded = summaries[store.n], store.summary
@@ -310,4 +401,4 @@ def check_store(
     ]
     if proven_hash is not None:
         claims.append(Claim("recomputed: decimal hash", str(proven_hash), str(found.decimal_hash)))
-    return claims + compare_known(store.constant, digits, summaries)
+    return claims + compare_known(store.constant, decimals, summaries, store.first_offset)

@@ -50,6 +50,9 @@ class Fields:
             f"{self.path}: {name} is {shown}; it must be {allowed}; next: {self.remedy}"
         )
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._document
+
     def value(self, name: str) -> object:
         """The field as it is; it must be there."""
         if name not in self._document:
@@ -114,7 +117,14 @@ class Fields:
         return list(self._document.items())
 
 
-def read_document(path: Path, form: str, version: int, remedy: str, replacing: str = "") -> Fields:
+def read_document(
+    path: Path,
+    form: str,
+    version: int,
+    remedy: str,
+    replacing: str = "",
+    largest: int = LARGEST_BYTES,
+) -> Fields:
     """The fields of the document in a file of at most 64 KiB; its seal proves every byte.
 
     form is what its field `format` must say; replacing the command that puts another in the place
@@ -123,14 +133,14 @@ def read_document(path: Path, form: str, version: int, remedy: str, replacing: s
     """
     try:
         with open_plain(path) as file:
-            raw = file.read(LARGEST_BYTES + 1)
+            raw = file.read(largest + 1)
     except FileNotFoundError:
         raise StoreDamaged(f"{path.parent} has no {path.name}; next: {remedy}") from None
     except OSError as error:
         raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None
-    if len(raw) > LARGEST_BYTES:
+    if len(raw) > largest:
         raise StoreDamaged(
-            f"{path} is larger than {LARGEST_BYTES} bytes; it is no manifest; next: {remedy}"
+            f"{path} is larger than {largest} bytes; it is no manifest; next: {remedy}"
         )
     try:
         document = json.loads(raw)

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from indexer.constants import CONSTANTS
+from indexer.decimals import Decimals
 from indexer.packaged import data_file
 from indexer.summary import DigitSummary
 
@@ -42,8 +40,13 @@ def known_sizes(constant: str) -> list[int]:
     return sorted({int(size) for table in tables for size in table})
 
 
-def known_reach(constant: str, n: int) -> int:
-    """How many of the first n decimals are known as a whole, by hash or by themselves."""
+def known_reach(constant: str, n: int, first_offset: int = 1) -> int:
+    """How many of the first n decimals are known as a whole, by hash or by themselves.
+
+    0 where they do not begin at offset 1.
+    """
+    if first_offset > 1:
+        return 0
     first = len(CONSTANTS[constant].first_decimals)
     hashed = known_sizes(constant) if constant == "pi" else []
     return max([min(first, n), *(size for size in hashed if size <= n and _is_hashed(size))])
@@ -54,8 +57,9 @@ def _is_hashed(size: int) -> bool:
     return str(size) in known["decimal_hash"] or str(size) in known["sha256_of_ascii_decimals"]
 
 
-def _text_at(digits: NDArray[np.uint8], start: int, length: int) -> str:
-    return digits[start : start + length].tobytes().decode("ascii", "replace")
+def _text_at(decimals: Decimals, start: int, length: int) -> str:
+    end = min(start + length, decimals.n)
+    return decimals.read(start, end).tobytes().decode("ascii", "replace")
 
 
 def _whole_claims(summary: DigitSummary) -> list[Claim]:
@@ -74,28 +78,37 @@ def _whole_claims(summary: DigitSummary) -> list[Claim]:
 
 
 def compare_known(
-    constant: str, digits: NDArray[np.uint8], summaries: dict[int, DigitSummary]
+    constant: str,
+    decimals: Decimals,
+    summaries: dict[int, DigitSummary],
+    first_offset: int = 1,
 ) -> list[Claim]:
-    """What is known of a constant against uint8[n] ASCII digits and summaries of its beginnings.
+    """What is known of a constant against decimals and summaries of their beginnings.
 
-    summaries as from `summarise(digits, …, known_sizes(constant))`. A store of any n is compared
-    with every known size that it reaches. Cost: O(1) beside the summaries.
+    summaries as from `summarise(decimals, …, known_sizes(constant))`. A store of any n is compared
+    with every known size that it reaches; one that begins later with what is known by its offset.
+    Cost: O(1) beside the summaries.
     """
-    first = CONSTANTS[constant].first_decimals
-    source = CONSTANTS[constant].oeis
-    claims = [Claim(f"first 50 decimals (OEIS {source})", first, _text_at(digits, 0, 50))]
+    claims = []
+    if first_offset == 1:
+        first = CONSTANTS[constant].first_decimals
+        source = CONSTANTS[constant].oeis
+        found = _text_at(decimals, 0, 50)
+        claims.append(Claim(f"first 50 decimals (OEIS {source})", first, found))
     if constant != "pi":
         return claims
-    for size in known_sizes(constant):
-        if size in summaries:
-            claims += _whole_claims(summaries[size])
+    if first_offset == 1:
+        for size in known_sizes(constant):
+            if size in summaries:
+                claims += _whole_claims(summaries[size])
     known = _known_values()
-    for size, last in known["last_20_digits"].items():
-        if int(size) <= len(digits):
-            found = _text_at(digits, int(size) - len(last), len(last))
-            claims.append(Claim(f"the 20 up to offset {int(size):,}", last, found))
-    for text, offset in known["strings_at"].items():
-        if offset - 1 + len(text) <= len(digits):
-            found = _text_at(digits, offset - 1, len(text))
-            claims.append(Claim(f"at offset {offset:,}", text, found))
+    places = [
+        (f"the 20 up to offset {int(size):,}", last, int(size) - len(last) + 1)
+        for size, last in known["last_20_digits"].items()
+    ]
+    places += [(f"at offset {at:,}", text, at) for text, at in known["strings_at"].items()]
+    for what, text, offset in places:
+        start = offset - first_offset
+        if start >= 0 and start + len(text) <= decimals.n:
+            claims.append(Claim(what, text, _text_at(decimals, start, len(text))))
     return claims

@@ -92,10 +92,12 @@ class DecimalReader:
     memory O(1).
     """
 
-    def __init__(self, source: TextSource, constant: Constant) -> None:
+    def __init__(self, source: TextSource, constant: Constant, *, part: bool = False) -> None:
+        """Part: the text begins anywhere in the number, with a decimal, and has no counters."""
         self._name = source.name if source.kind == "text" else f"{source.name} ({source.kind} text)"
         self._chunks = source.chunks
         self._constant = constant
+        self._part = part
         self._read = 0  # decimals so far
         self._groups, self._lines = _Runs("group"), _Runs("line")
         self._open_group = self._open_line = 0
@@ -115,7 +117,7 @@ class DecimalReader:
         checked = self._plain(pieces) if counter is None else self._counted(pieces, start, counter)
         beginning = b""
         for block in checked:
-            if len(beginning) < 50:
+            if len(beginning) < 50 and not self._part:
                 beginning += block[:50].tobytes()
                 self._check_beginning(beginning[:50].decode())
             yield block
@@ -145,6 +147,8 @@ class DecimalReader:
         zero = head.find(b"\0")
         if zero >= 0:
             self._refuse_byte(zero, 0)
+        if self._part:
+            return mark + len(head[mark:]) - len(head[mark:].lstrip(_SPACE)), None
         digits = rb"\s*+".join(re.escape(d.encode()) for d in self._constant.first_decimals[:10])
         whole = str(self._constant.integer_part).encode()
         # possessive throughout: a megabyte of blanks must not be tried in every division

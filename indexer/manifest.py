@@ -8,7 +8,7 @@ from typing import Any
 from indexer.checksums import LargeRecord, read_large_record
 from indexer.constants import CONSTANTS, MAX_DIGITS, MIN_DIGITS
 from indexer.documents import LARGEST_BYTES, Fields, read_document, write_document
-from indexer.home import read_folder_name, remake_command
+from indexer.home import StoreName, read_folder_name, remake_command
 from indexer.summary import MODULUS, DigitSummary
 
 FORMAT = "pilogo-decimals"
@@ -17,6 +17,8 @@ MANIFEST_NAME = "manifest.json"
 DECIMALS_NAME = "decimals.txt"
 _MAX_TEXT = 1000
 _MAX_MADE = 32
+# Files of a .ycd set: their names must fit into a manifest.
+MOST_PACKED = 300
 
 Made = dict[str, str | int | float]
 
@@ -26,8 +28,9 @@ class Manifest:
     """What a store says of itself.
 
     path is DECIMALS_NAME, or the absolute path of a file used in place; n_bytes is that file's
-    whole size, of which the first skip bytes are not decimals; record proves the decimals alone;
-    made tells how it came to be.
+    whole size, of which the first skip bytes are not decimals; record proves the decimals alone,
+    as text; made tells how it came to be. first_offset is that of the first decimal. packed is
+    (name, bytes) of each file of a .ycd set in the folder of path, its first; n_bytes their sum.
     """
 
     constant: str
@@ -39,21 +42,26 @@ class Manifest:
     summary: DigitSummary
     record: LargeRecord
     made: Made
+    first_offset: int = 1
+    packed: tuple[tuple[str, int], ...] = ()
 
     def to_document(self) -> dict[str, Any]:
         """The manifest as a JSON object."""
+        file: dict[str, Any] = {
+            "path": self.path,
+            "in_place": self.in_place,
+            "bytes": self.n_bytes,
+            "skip": self.skip,
+        }
+        if self.packed:
+            file["packed"] = [{"name": name, "bytes": size} for name, size in self.packed]
         return {
             "format": FORMAT,
             "version": VERSION,
             "constant": self.constant,
             "n": self.n,
-            "first_offset": 1,
-            "file": {
-                "path": self.path,
-                "in_place": self.in_place,
-                "bytes": self.n_bytes,
-                "skip": self.skip,
-            },
+            "first_offset": self.first_offset,
+            "file": file,
             "digit_counts": list(self.summary.digit_counts),
             "decimal_hash": self.summary.decimal_hash,
             "made": self.made,
@@ -97,23 +105,44 @@ def read_manifest(folder: Path) -> Manifest:
     if constant not in CONSTANTS:
         fields.refuse("constant", constant, "one of " + ", ".join(CONSTANTS))
     n = fields.integer("n", MIN_DIGITS, MAX_DIGITS)
-    if (constant, n) != read_folder_name(folder):
-        fields.refuse("constant and n", f"{constant}, {n}", f"what the folder {folder.name} says")
-    fields.integer("first_offset", 1, 1)
+    first_offset = fields.integer("first_offset", 1, MAX_DIGITS)
+    name = StoreName(constant, n, first_offset)
+    if name != read_folder_name(folder):
+        fields.refuse(
+            "constant, n and first_offset", f"{name}", f"what the folder {folder.name} says"
+        )
     file = fields.inner("file")
-    name, in_place = file.text("path"), file.flag("in_place")
+    path, in_place = file.text("path"), file.flag("in_place")
     try:
-        os.fsencode(name)
+        os.fsencode(path)
     except UnicodeEncodeError:
-        fields.refuse("file.path", name, "the name of a file")
-    if in_place and not PurePath(name).is_absolute():
-        fields.refuse("file.path", name, "an absolute path, because in_place is true")
-    if not in_place and name != DECIMALS_NAME:
-        fields.refuse("file.path", name, repr(DECIMALS_NAME))
-    skip = file.integer("skip", 0, LARGEST_BYTES if in_place else 0)
-    size = file.integer("bytes", skip + n, MAX_DIGITS if in_place else n)
+        fields.refuse("file.path", path, "the name of a file")
+    if in_place and not PurePath(path).is_absolute():
+        fields.refuse("file.path", path, "an absolute path, because in_place is true")
+    if not in_place and path != DECIMALS_NAME:
+        fields.refuse("file.path", path, repr(DECIMALS_NAME))
+    packed = _read_packed(file, PurePath(path).name) if "packed" in file and in_place else ()
+    skip = file.integer("skip", 0, LARGEST_BYTES if in_place and not packed else 0)
+    least = sum(size for _, size in packed) or skip + n
+    size = file.integer("bytes", least, MAX_DIGITS if in_place and not packed else least)
     record = read_large_record(fields, "decimals")
     if record.n_bytes != n:
         fields.refuse("decimals.bytes", record.n_bytes, f"n = {n}")
     summary = _read_summary(fields, n, record)
-    return Manifest(constant, n, name, in_place, size, skip, summary, record, _read_made(fields))
+    made = _read_made(fields)
+    return Manifest(
+        constant, n, path, in_place, size, skip, summary, record, made, first_offset, packed
+    )
+
+
+def _read_packed(file: Fields, first: str) -> tuple[tuple[str, int], ...]:
+    """(name, bytes) of each file of a .ycd set; all are in one folder."""
+    found = []
+    for entry in file.each("packed", MOST_PACKED):
+        name = entry.text("name")
+        if PurePath(name).name != name or name in {"", ".", ".."} or "\\" in name:
+            entry.refuse("file.packed.name", name, "the name of a file beside the first")
+        found.append((name, entry.integer("bytes", 1, MAX_DIGITS)))
+    if found[0][0] != first:
+        file.refuse("file.packed", found[0][0], f"a list that begins with {first}")
+    return tuple(found)

@@ -16,14 +16,14 @@ from indexer.digits import (
     survey_stores,
 )
 from indexer.errors import ClaimFailed, StoreDamaged
-from indexer.home import digits_command, remake_command, short_count
+from indexer.home import digits_command, remake_command, short_count, store_folder
 from indexer.known import known_reach
 from indexer.progress import Progress, silent
 from indexer.rows import Row
 
-INFO_COLUMNS = ("constant", "n", "bytes", "path", "how", "with", "when", "ok")
+INFO_COLUMNS = ("constant", "n", "bytes", "path", "how", "with", "when", "ok", "first_offset")
 READABLE = "readable"
-CLAIM_COLUMNS = ("constant", "n", "claim", "expected", "found", "ok")
+CLAIM_COLUMNS = ("constant", "n", "claim", "expected", "found", "ok", "first_offset")
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Findings:
         failed = [row for row in claims if not row["ok"]]
         if failed:
             row = failed[0]
-            folder = home / f"{row['constant']}-{row['n']}"
+            folder = store_folder(home, row["constant"], row["n"], row["first_offset"])
             raise ClaimFailed(
                 f"{len(failed)} of {len(claims)} claims fail; the first: {folder.name}, "
                 f"{row['claim']} is {row['found']}, expected {row['expected']}; "
@@ -67,6 +67,7 @@ def describe_stores(home: Path) -> Findings:
     for entry in survey_stores(home):
         damage = entry.damage
         row: Row = {"constant": entry.constant, "n": entry.n, "bytes": None}
+        row["first_offset"] = entry.first_offset
         row |= {"path": str(entry.folder), "how": "", "with": "", "when": ""}
         if entry.store:
             made = entry.store.made
@@ -78,7 +79,7 @@ def describe_stores(home: Path) -> Findings:
                 "when": str(made.get("when", "")),
             }
             try:
-                entry.store.open()
+                entry.store.decimals()
             except StoreDamaged as error:
                 damage = error
         if damage:
@@ -91,7 +92,8 @@ def stores_to_check(home: Path, digits: int | None, constant: str) -> list[Surve
     """Every store of a constant, or the one that `digits` means; StoreMissing where none is."""
     found = [entry for entry in survey_stores(home) if entry.constant == constant]
     if digits is not None:
-        found = [entry for entry in found if entry.n >= digits][:1]
+        whole = [entry for entry in found if entry.first_offset == 1]
+        found = [entry for entry in whole if entry.n >= digits][:1]
     if not found:
         choose_store(home, digits, constant)  # says what is missing
     return found
@@ -109,9 +111,10 @@ def check_stores(
     findings = Findings()
     for entry in entries:
         label: Row = {"constant": entry.constant, "n": entry.n}
+        label["first_offset"] = entry.first_offset
         try:
             store = entry.sound()
-            store.open(prove_ends=store.in_place)  # before the long work
+            store.decimals(prove_ends=store.in_place)  # before the long work
             proven = recompute(store) if recompute else None
             claims = check_store(store, progress, proven_hash=proven)
         except StoreDamaged as error:
@@ -123,9 +126,15 @@ def check_stores(
         if recompute:
             continue
         findings.rows.append({**label, **_coverage(entry)})
-        if note := reach_note(entry.constant, entry.n, entry.folder.parent):
+        if note := reach_note(store, entry.folder.parent):
             findings.notes.append(f"{entry.folder.name}: {note}")
     return findings
+
+
+def columns_for(format_: str, columns: Sequence[str], rows: Sequence[Row]) -> Sequence[str]:
+    """The columns to print: for people without first_offset where every store begins at 1."""
+    whole = all(row["first_offset"] == 1 for row in rows)
+    return columns[:-1] if format_ == "table" and whole else columns
 
 
 def shorten_claims(rows: Sequence[Row]) -> list[Row]:
@@ -138,14 +147,21 @@ def shorten_claims(rows: Sequence[Row]) -> list[Row]:
 
 
 def _coverage(entry: SurveyedStore) -> Row:
-    reach, whole = known_reach(entry.constant, entry.n), f"all {entry.n:,} decimals"
+    reach = known_reach(entry.constant, entry.n, entry.first_offset)
+    whole = f"all {entry.n:,} decimals"
     found = whole if reach == entry.n else f"the first {reach:,}"
     ok = True if reach == entry.n else None
     return {"claim": "known values cover", "expected": whole, "found": found, "ok": ok}
 
 
-def reach_note(constant: str, n: int, home: Path) -> str:
-    """A sentence where known values end before n decimals do; else nothing."""
+def reach_note(store: DigitStore, home: Path) -> str:
+    """A sentence where known values end before a store's decimals do; else nothing."""
+    constant, n = store.constant, store.n
+    if store.first_offset > 1:
+        return (
+            f"the {n:,} decimals from offset {store.first_offset:,} on are as the file has them: "
+            "no value is known of them as a whole"
+        )
     reach = known_reach(constant, n)
     if reach == n:
         return ""

@@ -14,6 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.decimals import Decimals
+
 MODULUS = 2**61 - 1
 BLOCK = 1 << 20  # digits worked on at once; a few temporaries of this size stay in cache
 _GROUPS = 1024
@@ -36,6 +38,15 @@ class DigitSummary:
 def merge_decimal_hash(hash_a: int, hash_b: int, len_b: int) -> int:
     """Hash of stretch a followed by stretch b; hash_b must leave the integer part out."""
     return (hash_a * pow(10, len_b, MODULUS) + hash_b) % MODULUS
+
+
+def hash_without(whole: int, tail: str) -> int:
+    """The hash of a stretch without its last digits, from that of the whole.
+
+    h(a) = (h(ab) - h(b)) / 10^len(b); 10 has an inverse, because the modulus is a prime.
+    """
+    shift = pow(10, -len(tail), MODULUS)
+    return (whole - int(tail)) * shift % MODULUS
 
 
 @cache
@@ -137,24 +148,26 @@ class Summariser:
 
 
 def summarise(
-    digits: NDArray[np.uint8],
+    decimals: Decimals,
     integer_part: int,
     stops: Iterable[int] = (),
     report: Callable[[int], None] = lambda done: None,
 ) -> dict[int, DigitSummary]:
-    """Summaries of the first m of uint8[n] ASCII digits, for m = n and every stop m < n.
+    """Summaries of the first m of n decimals, for m = n and every stop m < n.
 
     report is called with the digits done, every 16 million. Cost: one pass, whatever the stops.
     """
     stretch = 16 * BLOCK
-    ends = sorted({stop for stop in stops if 0 < stop < len(digits)} | {len(digits)})
+    n = decimals.n
+    ends = sorted({stop for stop in stops if 0 < stop < n} | {n})
     summariser = Summariser(integer_part)
     found: dict[int, DigitSummary] = {}
     start = 0
     for end in ends:
         for first in range(start, end, stretch):
             last = min(first + stretch, end)
-            summariser.update(digits[first:last])
+            for at in range(first, last, BLOCK):
+                summariser.update(decimals.read(at, min(at + BLOCK, last)))
             report(last)
         found[end] = summariser.summary()
         start = end

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from indexer.errors import SourceError, UsageError, reason
 from indexer.mapping import open_plain
-from indexer.ycd_header import WORD_BYTES, WORD_DIGITS, YcdFile, read_at, read_header
+from indexer.ycd_header import MAGIC, WORD_BYTES, WORD_DIGITS, YcdFile, read_at, read_header
 
 __all__ = ["SUFFIX", "YcdFile", "YcdSet", "find_set", "open_set", "read_header"]
 
@@ -51,6 +51,17 @@ def find_set(path: Path) -> list[Path]:
         raise SourceError(f"{path} cannot be read: {reason(error)}") from None
     alike = {entry for entry in beside if _name_order(entry)[0] == stem and entry.stem != stem}
     return sorted(alike | {path}, key=_name_order)
+
+
+def is_ycd(path: Path) -> bool:
+    """Whether a path is a .ycd file, by its name or by how it begins."""
+    if _is_ycd(path):
+        return True
+    try:
+        with open_plain(path, follow=True) as file:
+            return file.read(len(MAGIC)) == MAGIC.encode()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_ycd(path: Path) -> bool:

@@ -8,14 +8,17 @@ and the answer does not depend on the order in which chunks are finished.
 """
 
 import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.decimals import Decimals, MappedDecimals
 from indexer.ir import Job
 from indexer.progress import Progress, Step, silent
-from indexer.window import count_windows
+from indexer.window import WINDOW, count_windows
 from query.assembly.layout import (
     GUARD,
     JOB,
@@ -60,6 +63,18 @@ def expected_seconds(n_windows: int, threads: int, name: str | None = None) -> f
     return _SECONDS_A_SCAN + n_windows * _SECONDS_A_WINDOW[isa] / threads
 
 
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Consecutive windows: those at the first n_windows starts of some decimals.
+
+    The first of them is the window at start `first` of the whole.
+    """
+
+    first: int
+    n_windows: int
+    decimals: Decimals
+
+
 def closest_windows(
     digits: NDArray[np.uint8],
     table: CostTable,
@@ -75,16 +90,46 @@ def closest_windows(
     Ctrl-C. O(84 n) table look-ups at worst, about n / 3 on AVX-512 for a logo.
     """
     n_windows = count_windows(len(digits))
+    stretches = [Stretch(0, n_windows, MappedDecimals(digits))]
+
+    def search(best: Best) -> None:
+        scan_within(stretches, table, best, kernel=kernel, threads=threads, progress=progress)
+
+    return widen(table, n_windows, top, search)
+
+
+def widen(table: CostTable, n_windows: int, top: int, search: Callable[[Best], None]) -> Ranking:
+    """The `top` of n windows by a search that adds to a Best what is within its limit.
+
+    The limit comes from the law of the distance; the search is repeated with a wider one where
+    fewer are found.
+    """
     wanted = min(top, n_windows)
     count = enough(wanted)
     while True:
-        limit = table.law.closest(n_windows, count)
-        best = Best(wanted, limit)
-        _Scan(digits, table, best, kernel, threads).run(progress)
+        best = Best(wanted, table.law.closest(n_windows, count))
+        search(best)
         ranking = best.ranking()
-        if len(ranking.starts) == wanted:
+        if len(ranking.starts) == wanted or best.limit_from(0) >= table.law.highest:
             return ranking
         count *= 16  # past the number of windows the limit is the highest distance
+
+
+def scan_within(
+    stretches: Sequence[Stretch],
+    table: CostTable,
+    best: Best,
+    *,
+    kernel: Kernel,
+    threads: int = 1,
+    progress: Progress = silent,
+) -> None:
+    """Add to best every window of the stretches that is within its limit, and can get in.
+
+    Raises KeyboardInterrupt within milliseconds of Ctrl-C, StoreDamaged where packed decimals are
+    none.
+    """
+    _Scan(stretches, table, best, kernel, threads).run(progress)
 
 
 class _Scan:
@@ -92,14 +137,14 @@ class _Scan:
 
     def __init__(
         self,
-        digits: NDArray[np.uint8],
+        stretches: Sequence[Stretch],
         table: CostTable,
         best: Best,
         kernel: Kernel,
         threads: int,
     ) -> None:
-        self._digits = digits
-        self._n_windows = count_windows(len(digits))
+        self._stretches = stretches
+        self._n_windows = sum(stretch.n_windows for stretch in stretches)
         self._lowest = table.law.lowest
         self._best = best
         self._kernel = kernel
@@ -115,7 +160,7 @@ class _Scan:
         chunk = min(_LARGEST_CHUNK, self._n_windows // (threads * _CHUNKS_A_THREAD) + 1)
         self._chunk = -(-chunk // self._block) * self._block if self._block else chunk
         self._lock = threading.Lock()
-        self._next = 0
+        self._at = 0, 0  # the next chunk: its stretch, and its first start in there
         self._done = 0
         self._failed: BaseException | None = None
         self._news = threading.Event()
@@ -144,48 +189,66 @@ class _Scan:
                 progress(Step("scan", self._done, self._n_windows, "windows"))
         finally:  # on Ctrl-C too: nothing runs on behind the caller's back
             with self._lock:
-                self._next = self._n_windows
+                self._at = len(self._stretches), 0
             for worker in workers:
                 worker.join()
 
     def _work(self, plan: Plan | None) -> None:
         try:
-            task = _Task(self._kernel, self._digits, self._costs)
+            task = _Task(self._kernel, self._costs)
             while (chunk := self._take()) is not None:
                 plan = self._scan_chunk(task, plan, *chunk)
                 with self._lock:
-                    self._done += chunk[1] - chunk[0]
+                    self._done += chunk[2] - chunk[1]
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
             self._failed = error
         finally:
             self._news.set()
 
-    def _take(self) -> tuple[int, int] | None:
-        """The next chunk of starts, in ascending order; None where nothing is left to find."""
-        with self._lock:
-            begin = self._next
-            end = min(begin + self._chunk, self._n_windows)
-            self._next = end
-        if begin >= end or self._best.limit_from(begin) < self._lowest:
-            return None
-        return begin, end
+    def _take(self) -> tuple[Stretch, int, int] | None:
+        """The next chunk of starts of a stretch; None where nothing is left to find.
 
-    def _scan_chunk(self, task: "_Task", plan: Plan | None, begin: int, end: int) -> Plan | None:
-        task.begin(begin, end, self._block)
+        Within a stretch chunks ascend. Once nothing of a stretch can get in, its rest is left out.
+        """
+        with self._lock:
+            number, begin = self._at
+            while number < len(self._stretches):
+                stretch = self._stretches[number]
+                hopeless = self._best.limit_from(stretch.first + begin) < self._lowest
+                if begin < stretch.n_windows and not hopeless:
+                    end = min(begin + self._chunk, stretch.n_windows)
+                    self._at = number, end
+                    return stretch, begin, end
+                number, begin = number + 1, 0
+            self._at = number, begin
+        return None
+
+    def _scan_chunk(
+        self, task: "_Task", plan: Plan | None, stretch: Stretch, begin: int, end: int
+    ) -> Plan | None:
+        first = stretch.first
+        decimals = stretch.decimals
+        if isinstance(decimals, MappedDecimals):
+            digits = decimals.digits
+        else:  # unpacked: the chunk, what its last window needs, and what the transpose reads
+            digits = decimals.read(begin, min(end + WINDOW - 1 + _OVERRUN, decimals.n))
+            first, begin, end = first + begin, 0, end - begin
+        task.begin(digits, begin, end, self._block)
         tested = passed = 0
         while not task.finished:
-            limit = self._best.limit_from(task.position)
+            limit = self._best.limit_from(first + task.position)
             if limit < self._lowest:
                 break
             before = task.position
             task.run(plan, limit)
             if task.count:
-                self._best.add(task.found())
+                found = task.found()
+                self._best.add(Ranking(found.starts + first, found.distances))
             tested += task.position - before
             passed += task.count
             # Ties can let far more through than the law of the first limit said.
             if self._planner is not None and plan is not None and passed > 1000 + (tested >> 8):
-                tighter = self._best.limit_from(task.position)
+                tighter = self._best.limit_from(first + task.position)
                 if self._lowest <= tighter < limit:
                     plan = self._planner.plan(tighter)
         return plan
@@ -194,12 +257,11 @@ class _Scan:
 class _Task:
     """One thread's job: its arguments, its work space and what it found."""
 
-    def __init__(self, kernel: Kernel, digits: NDArray[np.uint8], costs: NDArray[np.int32]) -> None:
+    def __init__(self, kernel: Kernel, costs: NDArray[np.int32]) -> None:
         self._kernel = kernel
         # The job holds addresses; the arrays are kept here so that they stay valid.
-        self._n_digits = len(digits)
+        self._digits: NDArray[np.uint8] | None = None
         self._arrays: dict[str, NDArray[Any]] = {
-            "digits": digits,
             "levels": aligned(MAX_LETTERS, LETTER_POSITIONS, kernel.isa.lanes),
             "planes": aligned(MAX_KINDS, GUARD + POSITIONS, kernel.isa.lanes),
             "costs": costs,
@@ -224,9 +286,11 @@ class _Task:
         """Whether the chunk is done."""
         return self.position >= self._job.get("end")
 
-    def begin(self, begin: int, end: int, block: int) -> None:
-        """Take the starts [begin, end)."""
-        readable = min(end, self._n_digits - _OVERRUN)
+    def begin(self, digits: NDArray[np.uint8], begin: int, end: int, block: int) -> None:
+        """Take the starts [begin, end) of uint8[n] ASCII digits, C-contiguous."""
+        self._digits = digits
+        self._job.set(digits=digits.ctypes.data)
+        readable = min(end, len(digits) - _OVERRUN)
         vector_end = readable if block and readable >= block else begin
         self._job.set(position=begin, step=0, end=end, vector_end=max(begin, vector_end))
 

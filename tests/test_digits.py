@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from indexer import digits as digits_module
 from indexer.compute import compute_digits
 from indexer.constants import CONSTANTS
+from indexer.decimals import MappedDecimals
 from indexer.digits import (
     DigitStore,
     check_store,
@@ -34,6 +35,10 @@ from indexer.summary import MODULUS, Summariser, merge_decimal_hash, summarise
 
 def ascii_digits(text: str) -> np.ndarray:
     return np.frombuffer(text.encode(), np.uint8)
+
+
+def mapped(text: str) -> MappedDecimals:
+    return MappedDecimals(ascii_digits(text))
 
 
 def reference_hash(integer_part: int, text: str) -> int:
@@ -68,7 +73,7 @@ def copied(home: Path, tmp_path: Path, name: str) -> DigitStore:
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 8191, 8192, 8193, 20_000, 40_001])
 def test_summary_equals_plain_integers(n):
     text = "".join(map(str, np.random.default_rng(n).integers(0, 10, n)))
-    found = summarise(ascii_digits(text), 3)[n]
+    found = summarise(mapped(text), 3)[n]
     assert found.decimal_hash == reference_hash(3, text)
     assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
     assert found.digit_counts == tuple(text.count(str(digit)) for digit in range(10))
@@ -81,14 +86,14 @@ def test_summary_does_not_depend_on_how_the_digits_come(lengths, seed):
     summariser = Summariser(2)
     for piece in np.split(digits, np.cumsum(lengths)):
         summariser.update(piece)
-    assert summariser.summary() == summarise(digits, 2)[len(digits)]
+    assert summariser.summary() == summarise(MappedDecimals(digits), 2)[len(digits)]
 
 
 @given(st.text("0123456789", max_size=300), st.text("0123456789", max_size=300))
 def test_hashes_of_stretches_merge(a, b):
     whole = reference_hash(3, a + b)
     assert merge_decimal_hash(reference_hash(3, a), reference_hash(0, b), len(b)) == whole
-    hash_b = summarise(ascii_digits(b), 0)[len(b)].decimal_hash
+    hash_b = summarise(mapped(b), 0)[len(b)].decimal_hash
     assert merge_decimal_hash(reference_hash(3, a), hash_b, len(b)) == whole
 
 
@@ -97,15 +102,15 @@ def test_summary_names_what_is_no_digit(value):
     digits = np.full(30_000, 55, np.uint8)
     digits[12_345] = value
     with pytest.raises(ValueError, match=f"byte {value:#04x} at offset 12346 "):
-        summarise(digits, 3)
+        summarise(MappedDecimals(digits), 3)
 
 
 def test_summaries_at_stops():
     digits = np.random.default_rng(5).integers(48, 58, 50_000, dtype=np.uint8)
     done = []
-    found = summarise(digits, 3, (10, 9_000, 60_000), done.append)
+    found = summarise(MappedDecimals(digits), 3, (10, 9_000, 60_000), done.append)
     assert sorted(found) == [10, 9_000, 50_000]
-    assert found[9_000] == summarise(digits[:9_000], 3)[9_000]
+    assert found[9_000] == summarise(MappedDecimals(digits[:9_000]), 3)[9_000]
     assert done == [10, 9_000, 50_000]
 
 
@@ -223,7 +228,7 @@ def test_check_compares_known_values_beyond_the_manifest(home, tmp_path):
     digits = np.array(store.open())
     digits[500_000] = 48 + (digits[500_000] - 47) % 10
     store.path.write_bytes(digits.tobytes())
-    lying = dataclasses.replace(store, summary=summarise(digits, 3)[10**6])
+    lying = dataclasses.replace(store, summary=summarise(MappedDecimals(digits), 3)[10**6])
     failed = [claim.claim for claim in check_store(lying) if not claim.ok]
     assert failed == [
         f"{what} of the first 1,000,000" for what in ("decimal hash", "digit counts", "sha256")

@@ -176,8 +176,8 @@ def scanned(kernel, digits, costs, plan, limit):
     """Rows (start, distance) of one chunk of all windows, and the number of calls it took."""
     padded = np.zeros((84, 16), np.int32)
     padded[:, :10] = costs
-    task = scan._Task(kernel, digits, padded)
-    task.begin(0, len(digits) - 83, BLOCK)
+    task = scan._Task(kernel, padded)
+    task.begin(digits, 0, len(digits) - 83, BLOCK)
     rows, calls = [], 0
     while not task.finished:
         task.run(plan, limit)
