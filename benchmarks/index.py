@@ -34,10 +34,11 @@ from indexer.meter import draw_progress
 from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
 from indexer.sources import ImportOptions, import_digits
-from indexer.window import HEIGHT, WIDTH
+from indexer.window import HEIGHT, WIDTH, count_windows
 from query.bitmap import read_logo
 from query.candidates import IndexSearch
 from query.finder import Finder
+from query.list_shards import IndexedShard, ListShards
 from query.metrics import cost_table
 from query.verify import verify
 from query.verify_report import format_verification, verification_json
@@ -132,9 +133,9 @@ def measure_growth(
             build_index(store, threads=threads)
         digits = store.open(size)
         index = open_index(store)
-        search = IndexSearch(index, digits, threads)
-        for shard in index.shards:
-            bring_in(shard.lists)
+        shard = IndexedShard(0, index, digits, count_windows(size))
+        search = IndexSearch(index.coder, count_windows(size), ListShards([shard], threads))
+        bring_in(index.lists)
         bring_in(digits)
         found = []
         for logo in logos:

@@ -54,6 +54,7 @@ class Bench:
 
     isa: InstructionSet
     task: _Task
+    digits: NDArray[np.uint8]
     n_windows: int
 
     def plan(self, n_letters: int, n_kinds: int, size: int = 1, n_first: int = GROUPS) -> Plan:
@@ -92,7 +93,7 @@ class Bench:
         """One pass over all windows; no window is close enough to be kept."""
 
         def work() -> None:
-            self.task.begin(0, self.n_windows, self.isa.lanes * STRETCH)
+            self.task.begin(self.digits, 0, self.n_windows, self.isa.lanes * STRETCH)
             self.task.run(plan, limit=-1)
 
         return Job(name, work, self.n_windows, rounds)
@@ -195,7 +196,7 @@ def main(**options: Any) -> None:
     digits = aligned(n)
     digits[:] = np.random.default_rng(84).integers(ord("0"), ord("9") + 1, n, dtype=np.uint8)
     costs: NDArray[np.int32] = np.zeros((WINDOW, 16), dtype=np.int32)
-    bench = Bench(kernel.isa, _Task(kernel, digits, costs), count_windows(n))
+    bench = Bench(kernel.isa, _Task(kernel, costs), digits, count_windows(n))
     lookup, found = measure(bench, options["repeat"])
     print_machine(machine)
     print(f"{kernel.isa.name}: {kernel.isa.lanes} windows a vector; {n:,} random digits\n")

@@ -142,6 +142,12 @@ class ListQuery:
         self.levels: NDArray[np.uint8] = np.rint(above / self.unit).astype(np.uint8)
         self.costs = costs
 
+    def count_cells(self, limits: Limits) -> int:
+        """About how many cells are within limits, empty or not."""
+        within = min(limits.cell, limits.prediction - self.code_floor)
+        first, second = self.values[:, :-1].astype(np.float64)
+        return int(np.searchsorted(first, within - second, side="right").sum())
+
 
 @dataclass(frozen=True, eq=False)
 class Probes:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,24 @@ class Ranking:
     distances: NDArray[np.int64]
 
 
+def join(rankings: Sequence[Ranking], top: int) -> Ranking:
+    """The first `top` of the union of windows found, each once, by distance and then start.
+
+    A join: associative, commutative and idempotent, so that what is found twice, late or in any
+    order changes nothing. The parts need not be in order. O(k log k) for k windows.
+
+    >>> join([Ranking([5, 9], [20, 30]), Ranking([9, 2], [30, 20])], top=2)   # arrays, rather
+    Ranking([2, 5], [20, 20])
+    """
+    starts = np.concatenate([ranking.starts for ranking in rankings])
+    distances = np.concatenate([ranking.distances for ranking in rankings])
+    order = np.lexsort((starts, distances))
+    starts, distances = starts[order], distances[order]
+    fresh = np.ones(len(starts), dtype=bool)  # a window has one distance: what is equal is adjacent
+    fresh[1:] = starts[1:] != starts[:-1]
+    return Ranking(starts[fresh][:top], distances[fresh][:top])
+
+
 class Best:
     """The best `top` windows so far, shared by the threads of one scan.
 
@@ -26,7 +45,7 @@ class Best:
     _SMALLEST_PILE = 1024
 
     def __init__(self, top: int, limit: int) -> None:
-        self._top = top
+        self.top = top
         self._limit = limit
         self._ranking = Ranking(np.empty(0, np.int64), np.empty(0, np.int64))
         self._pile: list[Ranking] = []
@@ -39,16 +58,12 @@ class Best:
             self._pile.append(found)
             self._piled += len(found.starts)
             ranked = len(self._ranking.starts)
-            enough = ranked < self._top <= ranked + self._piled  # there is a worst one now
+            enough = ranked < self.top <= ranked + self._piled  # there is a worst one now
             if enough or self._piled >= max(ranked, self._SMALLEST_PILE):
                 self._sort()
 
     def _sort(self) -> None:
-        everything = [self._ranking, *self._pile]
-        starts = np.concatenate([ranking.starts for ranking in everything])
-        distances = np.concatenate([ranking.distances for ranking in everything])
-        order = np.lexsort((starts, distances))[: self._top]
-        self._ranking = Ranking(starts[order], distances[order])
+        self._ranking = join([self._ranking, *self._pile], self.top)
         self._pile, self._piled = [], 0
 
     def ranking(self) -> Ranking:
@@ -60,7 +75,7 @@ class Best:
     def limit_from(self, start: int) -> int:
         """The largest distance with which a window at `start` or later can still get in."""
         with self._lock:
-            if len(self._ranking.starts) < self._top:
+            if len(self._ranking.starts) < self.top:
                 return self._limit
             worst = int(self._ranking.distances[-1])
             return worst - 1 if start > self._ranking.starts[-1] else worst

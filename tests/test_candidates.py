@@ -21,10 +21,11 @@ from indexer.index_files import open_index
 from indexer.manifest import DECIMALS_NAME, Manifest, write_manifest
 from indexer.summary import Summariser
 from indexer.window import WINDOW, count_windows
-from query import candidates
+from query import candidates, list_shards
 from query.candidates import IndexSearch
 from query.finder import Finder
 from query.kernels import load_kernel
+from query.list_shards import IndexedShard, ListShards, Part
 from query.lists import ListSearch, load_list_kernel
 from query.metrics import LARGEST_COST, CostTable, cost_table
 from query.scan import closest_windows
@@ -51,17 +52,14 @@ def index(store):
 
 @pytest.fixture(scope="module")
 def search(index, store):
-    return IndexSearch(index, store.open(), 2)
+    return search_of(index, store.open(), 2)
 
 
-@pytest.fixture(scope="module")
-def three_shards(home, tmp_path_factory):
-    """The index of the same decimals in three shards (about 4 s)."""
-    folder = tmp_path_factory.mktemp("shards")
-    shutil.copytree(home / f"pi-{N}", folder / f"pi-{N}")
-    index = build_index(find_store(folder, "pi", N), shard_windows=3_500_000)
-    assert len(index.shards) == 3
-    return index
+def search_of(index, digits, threads, kernel=None):
+    """What answers from one index over digits (uint8[n] ASCII)."""
+    n_windows = count_windows(len(digits))
+    shard = IndexedShard(0, index, digits, n_windows)
+    return IndexSearch(index.coder, n_windows, ListShards([shard], threads, kernel))
 
 
 def write_store(home, digits):
@@ -93,8 +91,9 @@ def planted(tmp_path_factory):
 @pytest.fixture
 def many_slices(monkeypatch):
     """Work in many pieces, so that every thread gets some of them."""
-    monkeypatch.setattr(candidates, "_SMALLEST_SLICE", 1 << 11)
-    monkeypatch.setattr(candidates, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(list_shards, "_SMALLEST_SLICE", 1 << 11)
+    monkeypatch.setattr(list_shards, "_WORTH_THREADS", 0)
+    monkeypatch.setattr(candidates, "_WORTH_SAMPLE", 1 << 15)
 
 
 def scan(digits, table, top=10):
@@ -210,20 +209,18 @@ def facts(found):
 
 
 @pytest.mark.usefixtures("many_slices")
-def test_threads_kernels_and_shards_do_not_change_the_answer(index, store, three_shards):
+def test_threads_and_kernels_do_not_change_the_answer(index, store):
     digits = store.open()
     searches = [
-        *(IndexSearch(index, digits, threads) for threads in (1, 2, 3)),
-        IndexSearch(index, digits, 2, "plain"),
-        *(IndexSearch(three_shards, digits, threads) for threads in (1, 3)),
+        *(search_of(index, digits, threads) for threads in (1, 2, 3)),
+        search_of(index, digits, 2, "plain"),
     ]
     for number, logo in enumerate(LOGOS[:12]):
         table = cost_table(logo, ("l1", "l2", "lightness")[number % 3])
         for missed in (0.5, 0.01):
             found = [search.closest_windows(table, 10, missed) for search in searches]
             assert all(facts(each) == facts(found[0]) for each in found)
-            assert len({each.n_lists for each in found[:4]}) == 1
-            assert found[4].n_lists == found[5].n_lists <= 3 * found[0].n_lists
+            assert len({each.n_lists for each in found}) == 1
 
 
 @pytest.mark.usefixtures("many_slices")
@@ -236,27 +233,24 @@ def test_every_thread_works(index, store, monkeypatch):
         return begin(self, *arguments)
 
     monkeypatch.setattr(ListSearch, "begin", note)
-    IndexSearch(index, store.open(), 3).closest_windows(cost_table(LOGOS[0]), 10, FEW)
+    search_of(index, store.open(), 3).closest_windows(cost_table(LOGOS[0]), 10, FEW)
     assert len(names) > 1
 
 
 @pytest.mark.parametrize("n", [3_500_083, 1_000_000, 100_000, 3_000])
-def test_fewer_digits_than_are_indexed(index, three_shards, store, n):
+def test_fewer_digits_than_are_indexed(index, store, n):
     digits = store.open(n)
-    one, three = IndexSearch(index, digits, 2), IndexSearch(three_shards, digits, 2)
+    search = search_of(index, digits, 2)
     for logo in LOGOS[:8]:
         table = cost_table(logo)
-        found = one.closest_windows(table, 10, FEW)
+        found = search.closest_windows(table, 10, FEW)
         assert rows(found.ranking) == rows(scan(digits, table))
         assert found.ranking.starts.max() <= n - WINDOW
-        other = three.closest_windows(table, 10, FEW)
-        assert rows(other.ranking) == rows(found.ranking)
-        assert other.n_windows < 0.7 * found.n_windows  # shards past the digits are left alone
 
 
 @pytest.mark.parametrize("n", [84, 85, 120])
 def test_hardly_any_digits_are_for_a_scan(index, store, n):
-    assert IndexSearch(index, store.open(n), 1).closest_windows(cost_table(LOGOS[0]), 10, 1) is None
+    assert search_of(index, store.open(n), 1).closest_windows(cost_table(LOGOS[0]), 10, 1) is None
 
 
 # --- pictures and tables of all kinds -----------------------------------------------------------
@@ -265,14 +259,14 @@ def test_hardly_any_digits_are_for_a_scan(index, store, n):
 @pytest.mark.parametrize("metric", ["l1", "l2", "lightness"])
 def test_a_planted_logo_is_found_first_also_in_the_first_and_last_window(planted, metric):
     digits = planted.open()
-    search = IndexSearch(open_index(planted), digits, 2)
+    search = search_of(open_index(planted), digits, 2)
     table = cost_table(LOGOS[3], metric)
     found = search.closest_windows(table, 10, FEW)
     assert rows(found.ranking)[:3] == [(0, 0), (0, MIDDLE), (0, N_SMALL - WINDOW)]
     assert rows(found.ranking) == rows(scan(digits, table))
     three = search.closest_windows(table, 3, 0.5)
     assert rows(three.ranking) == rows(found.ranking)[:3]
-    shorter = IndexSearch(open_index(planted), digits[:-1], 1)
+    shorter = search_of(open_index(planted), digits[:-1], 1)
     starts = shorter.closest_windows(table, 10, FEW).ranking.starts.tolist()
     assert starts[:2] == [0, MIDDLE]
     assert N_SMALL - WINDOW not in starts
@@ -320,7 +314,7 @@ def test_odd_tables_are_answered_or_left_to_a_scan(search, store, planted, name,
             assert count_missed(found, truth) <= (0 if missed == FEW else 2)
             assert found.expected_missed <= missed
     # A picture among the digits that decides all ties is not random: more may be missed here.
-    small = IndexSearch(open_index(planted), planted.open(), 2)
+    small = search_of(open_index(planted), planted.open(), 2)
     if found := small.closest_windows(table, 10, 0.5):
         count_missed(found, scan(planted.open(), table))
 
@@ -342,16 +336,19 @@ def test_too_many_candidates_are_noticed_in_a_sample(search, monkeypatch):
     table = cost_table(LOGOS[0])
     whole = search.closest_windows(table, 10, FEW, scan_seconds=10.0)
     monkeypatch.setattr(candidates, "SECONDS_A_CANDIDATE", 1.0)
-    scored = []
-    run = candidates._Passes._run
+    parts = []
+    look = ListShards.look
 
-    def note(self, workers, probes, ranges):
-        run(self, workers, probes, ranges)
-        scored.append(self._n_candidates)
+    def note(self, query, taken, best, lowest):
+        work = look(self, query, taken, best, lowest)
+        parts.append((taken.part, work.n_scored))
+        return work
 
-    monkeypatch.setattr(candidates._Passes, "_run", note)
+    monkeypatch.setattr(ListShards, "look", note)
     assert search.closest_windows(table, 10, FEW, scan_seconds=10.0) is None
-    assert 0 < scored[-1] < whole.n_candidates / 2
+    ((part, scored),) = parts
+    assert part is Part.SAMPLE
+    assert 0 < scored < whole.n_candidates / 2
 
 
 def check_promise_after_more_passes(search, digits):
@@ -423,7 +420,7 @@ def damaged(planted, tmp_path):
 
 def id_places(index):
     """Byte offsets of all ids in lists.bin: int64[k]."""
-    lists = index.shards[0].directory.tolist()
+    lists = index.directory.tolist()
     return np.concatenate(
         [offset + 6 * room + 8 * np.arange(size) for size, room, offset in lists if size]
     )
@@ -431,7 +428,7 @@ def id_places(index):
 
 def patch_ids(index, values, every=1):
     """Overwrite every n-th id on disk, under an index that is open: opening finds some of this."""
-    path = index.shards[0].folder / "lists.bin"
+    path = index.folder / "lists.bin"
     content = np.fromfile(path, np.uint8)
     places = id_places(index)[::every]
     content[places[:, None] + np.arange(8)] = np.full((len(places), 1), values, "<i8").view("u1")
@@ -450,10 +447,10 @@ def overwrite(path, content):
 def test_an_id_that_is_no_window_is_damage(damaged, wrong, threads):
     index = open_index(damaged)
     patch_ids(index, wrong, every=3)
-    search = IndexSearch(index, damaged.open(), threads)
+    search = search_of(index, damaged.open(), threads)
     with pytest.raises(StoreDamaged, match="past its decimals; next: pilogo build --digits 15e4"):
         search.closest_windows(cost_table(LOGOS[3]), 10, FEW)
-    shorter = IndexSearch(index, damaged.open(1000), threads)
+    shorter = search_of(index, damaged.open(1000), threads)
     with pytest.raises(StoreDamaged, match="past its decimals"):
         shorter.closest_windows(cost_table(LOGOS[3]), 3, FEW)
 
@@ -463,7 +460,7 @@ def test_an_id_in_the_last_83_digits_is_damage_too(damaged, past):
     """There are digits, but no whole window."""
     index = open_index(damaged)
     patch_ids(index, count_windows(N_SMALL) + past)
-    search = IndexSearch(index, damaged.open(), 1)
+    search = search_of(index, damaged.open(), 1)
     with pytest.raises(StoreDamaged):
         search.closest_windows(cost_table(LOGOS[3]), 10, FEW)
 
@@ -472,13 +469,13 @@ def test_an_id_in_the_last_83_digits_is_damage_too(damaged, past):
 def test_random_bytes_in_the_lists_never_crash(damaged, seed):
     random = np.random.default_rng(seed)
     index = open_index(damaged)
-    path = index.shards[0].folder / "lists.bin"
+    path = index.folder / "lists.bin"
     content = np.fromfile(path, np.uint8)
     places = random.integers(0, len(content), 10 ** random.integers(0, 6))
     content[places] = random.integers(0, 256, len(places), dtype=np.uint8)
     overwrite(path, content)
     digits = damaged.open()
-    search = IndexSearch(index, digits, 2)
+    search = search_of(index, digits, 2)
     for logo in LOGOS[:4]:
         table = cost_table(logo)
         try:
@@ -492,10 +489,10 @@ def test_random_bytes_in_the_lists_never_crash(damaged, seed):
 @pytest.mark.parametrize("row", [(10, 5, 0), (5, 5, 1 << 40), (5, 1 << 60, 0), (5, 5, -1)])
 def test_a_list_outside_of_its_file_is_damage(planted, row):
     index = open_index(planted)
-    directory = index.shards[0].directory.copy()
+    directory = index.directory.copy()
     directory[:] = row
-    broken = replace(index, shards=(replace(index.shards[0], directory=directory),))
-    search = IndexSearch(broken, planted.open(), 1)
+    broken = replace(index, directory=directory)
+    search = search_of(broken, planted.open(), 1)
     with pytest.raises(StoreDamaged, match="lists outside of its files"):
         search.closest_windows(cost_table(LOGOS[3]), 10, FEW)
 
@@ -506,7 +503,7 @@ def test_a_list_outside_of_its_file_is_damage(planted, row):
 def test_what_a_thread_raises_the_caller_gets_and_can_ask_again(
     index, store, monkeypatch, in_main, error
 ):
-    search = IndexSearch(index, store.open(), 3)
+    search = search_of(index, store.open(), 3)
     table = cost_table(LOGOS[1])
     expected = facts(search.closest_windows(table, 10, FEW))
     run, raised = ListSearch.run, threading.Event()
