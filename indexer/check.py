@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from indexer.cells import ENTRY_BYTES
 from indexer.checksums import LargeRecord, hash_blocks
 from indexer.digits import DigitStore, SurveyedStore
 from indexer.errors import ClaimFailed, StoreDamaged, reason
 from indexer.home import build_command
 from indexer.index_files import (
     map_lists,
-    prove_shard_manifest,
     read_coder,
     read_directory,
     read_manifest_of,
@@ -30,12 +28,14 @@ from indexer.index_manifest import (
     LISTS_NAME,
     MANIFEST_NAME,
     IndexManifest,
-    shard_name,
 )
 from indexer.manifest import MANIFEST_NAME as STORE_MANIFEST_NAME
 from indexer.mapping import open_plain
 from indexer.progress import Progress, Tally, silent
 from indexer.rows import Row
+from indexer.shards import WORK_NAME as WORK_SHARDS
+from indexer.shards import place_shards, read_shard, read_shards, shards_folder
+from indexer.window import count_windows
 
 CHECK_COLUMNS = ("constant", "n", "file", "bytes", "compared", "ok", "damage")
 _EVERY_BYTE = "every byte"
@@ -44,16 +44,12 @@ _ENDS = "size and ends"
 
 @dataclass(frozen=True)
 class FileCheck:
-    """A file, its bytes by its manifest, how it was compared, and what is wrong with it.
-
-    shard is the first start of the shard it belongs to.
-    """
+    """A file, its bytes by its manifest, how it was compared, and what is wrong with it."""
 
     path: Path
     n_bytes: int | None
     compared: str
     damage: StoreDamaged | None
-    shard: int | None = None
 
 
 @dataclass
@@ -78,53 +74,27 @@ def check_index_files(
     Reports the stage check where it is deep. Cost: 0.6 s for 10^9 bytes in memory and thread.
     """
     remedy = build_command(folder.parent)
-    path, coder = folder / CODER_NAME, manifest.coder
-    damage, n_cells = None, None
+    coder, index, lists = manifest.coder, manifest.index, manifest.lists
+    coder_path, index_path, lists_path = (
+        folder / name for name in (CODER_NAME, FAISS_NAME, LISTS_NAME)
+    )
+    damage = None
+    prove_index: Callable[[], object] = partial(read_proven, index_path, index, remedy)
     try:
-        n_cells = read_coder(path, coder, remedy).n_cells
+        n_cells = read_coder(coder_path, coder, remedy).n_cells
     except StoreDamaged as error:
         damage = error
-    checks = [FileCheck(path, coder.n_bytes, _EVERY_BYTE, damage)]
-    total = sum(ENTRY_BYTES * count for _, count in manifest.shards)
-    tally = Tally("check", total, "bytes", progress) if deep else None
-    for first, n_windows in manifest.shards:
-        inner, windows = folder / shard_name(first), (first, n_windows)
-        checks += check_shard_files(
-            inner, manifest.build, windows, threads if deep else 0, n_cells, tally
-        )
-    return checks
-
-
-def check_shard_files(
-    folder: Path,
-    build: str,
-    windows: tuple[int, int],
-    threads: int,
-    n_cells: int | None,
-    tally: Tally | None = None,
-) -> list[FileCheck]:
-    """The three files of the shard of these windows (first start, number) in this build.
-
-    Without threads the lists are not read. n_cells is how many there are, where that is known.
-    """
-    remedy = build_command(folder.parents[1])
-    first = windows[0]
-    path = folder / MANIFEST_NAME
-    try:
-        manifest = prove_shard_manifest(folder, build, windows, remedy)
-    except StoreDamaged as error:
-        return [FileCheck(path, None, _EVERY_BYTE, error, first)]
-    index, lists = manifest.index, manifest.lists
-    index_path, lists_path = folder / FAISS_NAME, folder / LISTS_NAME
-    prove_index: Callable[[], object] = partial(read_proven, index_path, index, remedy)
-    if n_cells is not None:
+    else:
         prove_index = partial(read_directory, index_path, manifest, n_cells, remedy)
-    prove_lists = partial(_prove_lists, lists_path, lists, remedy, threads, tally)
-    compared = _EVERY_BYTE if threads else _ENDS
+    prove_lists: Callable[[], object] = partial(map_lists, lists_path, lists, remedy)
+    if deep:
+        tally = Tally("check", lists.n_bytes, "bytes", progress)
+        prove_lists = partial(_prove_lists, lists_path, lists, remedy, threads, tally)
+    compared = _EVERY_BYTE if deep else _ENDS
     return [
-        FileCheck(path, path.stat().st_size, _EVERY_BYTE, None, first),
-        FileCheck(index_path, index.n_bytes, _EVERY_BYTE, _damage(prove_index), first),
-        FileCheck(lists_path, lists.n_bytes, compared, _damage(prove_lists), first),
+        FileCheck(coder_path, coder.n_bytes, _EVERY_BYTE, damage),
+        FileCheck(index_path, index.n_bytes, _EVERY_BYTE, _damage(prove_index)),
+        FileCheck(lists_path, lists.n_bytes, compared, _damage(prove_lists)),
     ]
 
 
@@ -139,13 +109,43 @@ def check_store_files(
         found.files.append(FileCheck(path, None, _EVERY_BYTE, entry.damage))
         return found
     found.files.append(FileCheck(path, path.stat().st_size, _EVERY_BYTE, None))
-    damage = _damage(partial(store.require_sound, threads, progress) if deep else store.open)
+    damage = _damage(partial(store.require_sound, threads, progress) if deep else store.decimals)
     compared = _EVERY_BYTE if deep else _ENDS
     found.files.append(FileCheck(store.path, store.n_bytes, compared, damage))
     folder = index_folder(entry.folder)
     if folder:
         found.files += _check_index(store, folder, threads, progress, deep=deep)
+    shards = shards_folder(entry.folder)
+    if shards:
+        found.files += _check_shards(store, shards, threads, progress, deep=deep)
     return found
+
+
+def _check_shards(
+    store: DigitStore, folder: Path, threads: int, progress: Progress, *, deep: bool
+) -> list[FileCheck]:
+    """The files of a set, and all of each of its shards."""
+    path, remedy = folder / MANIFEST_NAME, build_command(store.folder)
+    try:
+        manifest = read_shards(store, folder)
+    except StoreDamaged as error:
+        return [FileCheck(path, None, _EVERY_BYTE, error)]
+    coder = folder / CODER_NAME
+    damage = _damage(partial(read_coder, coder, manifest.coder, remedy))
+    checks = [
+        FileCheck(path, path.stat().st_size, _EVERY_BYTE, None),
+        FileCheck(coder, manifest.coder.n_bytes, _EVERY_BYTE, damage),
+    ]
+    for place in place_shards(manifest, folder, count_windows(store.n)):
+        try:
+            shard = read_shard(place)
+        except StoreDamaged as error:
+            own = place.folder / STORE_MANIFEST_NAME
+            checks.append(FileCheck(own, None, _EVERY_BYTE, error))
+            continue
+        entry = SurveyedStore(place.folder, *shard.name[:2], shard, None, shard.first_offset)
+        checks += check_store_files(entry, threads, progress, deep=deep).files
+    return checks
 
 
 def _check_index(
@@ -199,18 +199,12 @@ def _damage(prove: Callable[[], object]) -> StoreDamaged | None:
     return None
 
 
-def _prove_lists(
-    path: Path, record: LargeRecord, remedy: str, threads: int, tally: Tally | None
-) -> None:
-    """StoreDamaged unless a file of lists is as recorded; with threads every block is read."""
-    if not threads:
-        map_lists(path, record, remedy)
-        return
-    report = tally.add if tally else lambda done: None
+def _prove_lists(path: Path, record: LargeRecord, remedy: str, threads: int, tally: Tally) -> None:
+    """StoreDamaged unless every block of a file of lists is as recorded."""
     try:
         with open_plain(path) as file:
             require_size(path, file.fileno(), record, remedy)
-            found = hash_blocks(file.fileno(), 0, record.n_bytes, threads, report)
+            found = hash_blocks(file.fileno(), 0, record.n_bytes, threads, tally.add)
     except OSError as error:
         raise StoreDamaged(f"{path} cannot be read: {reason(error)}; next: {remedy}") from None
     bad = [k for k, pair in enumerate(zip(found, record.blocks, strict=True)) if len(set(pair)) > 1]
@@ -226,7 +220,8 @@ def _prove_lists(
 
 def _leftovers(folder: Path) -> list[str]:
     """What a run that did not end has left beside a store or in it."""
-    work = folder / WORK_NAME
-    if work.is_dir():
-        return [f"{work} is of a build that did not end; next: {build_command(folder)}"]
-    return []
+    return [
+        f"{work} is of a build that did not end; next: {build_command(folder)}"
+        for work in (folder / WORK_NAME, folder / WORK_SHARDS)
+        if work.is_dir()
+    ]

@@ -12,6 +12,7 @@
         ├── StoreDamaged        it is there and it contradicts its manifest
         │   └── StoreForeign    it is of another version, another program or other decimals
         ├── StoreBusy           another process is building it
+        ├── ClusterError        the scheduler or its workers do not answer
         └── ResourceError       not enough memory or disk for what was asked
 
 A message says what is wrong, the value found, the values allowed, the file and the next step.
@@ -77,6 +78,10 @@ class StoreForeign(StoreDamaged):
 
 class StoreBusy(StoreError):
     """Another process is building this store."""
+
+
+class ClusterError(StoreError):
+    """The scheduler that was named, or its workers, cannot be reached or used."""
 
 
 class ResourceError(StoreError):

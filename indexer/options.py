@@ -113,6 +113,37 @@ def digits_option(command: Command) -> Command:
     )(command)
 
 
+def from_option(command: Command) -> Command:
+    """--from OFFSET, an int or None, passed as first_offset."""
+    return click.option(
+        "--from",
+        "first_offset",
+        type=Count(1),
+        default=None,
+        metavar="OFFSET",
+        help="The store whose decimals begin at this offset: a part of the number.",
+    )(command)
+
+
+def scheduler_option(command: Command) -> Command:
+    """--scheduler ADDRESS, a str or None."""
+
+    def check(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        if value is None:
+            return None
+        from indexer.cluster import check_scheduler  # noqa: PLC0415
+
+        return check_scheduler(value)
+
+    return click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        callback=check,
+        help="Work on the workers of a dask scheduler: tcp://HOST:PORT, or local:N for N processes "
+        "here.",
+    )(command)
+
+
 def constant_option(command: Command) -> Command:
     """--constant NAME."""
     return click.option(

@@ -12,10 +12,11 @@ from types import TracebackType
 
 from indexer.durable import PARTIAL, sync_folder
 from indexer.errors import StoreBusy, StoreError
-from indexer.home import OLD
+from indexer.home import OLD, StoreName
 from indexer.index_folders import hand_over_index, require_writable
 from indexer.locks import locked
 from indexer.manifest import DECIMALS_NAME, MANIFEST_NAME, Manifest, write_manifest
+from indexer.shard_folders import hand_over_shards
 
 _OURS = {DECIMALS_NAME, MANIFEST_NAME, MANIFEST_NAME + PARTIAL}
 
@@ -41,6 +42,7 @@ def _retire(old: Path, new: Path) -> None:
     """Remove a store that was replaced; its index goes to the new one if it is of its decimals."""
     if old.exists():
         hand_over_index(old, new)
+        hand_over_shards(old, new)
         _clear(old)
 
 
@@ -86,7 +88,7 @@ class Workspace:
 
         The caller has synced the decimals.
         """
-        name = f"{manifest.constant}-{manifest.n}"
+        name = str(StoreName(manifest.constant, manifest.n, manifest.first_offset))
         if name != self._name:
             self._locks.enter_context(locked(self._home, name))
             restore_store(self._home, name)

@@ -27,7 +27,8 @@ class Answer:
     "scan"; certified means that every window was accounted for; expected_missed is how many of the
     true top ten the answer is expected to lack (0 when certified); seconds is the time of the
     search itself. windows is how many windows were looked at, candidates how many of these were
-    scored exactly or bounded: all of them in a scan.
+    scored exactly or bounded: all of them in a scan. first_offset is that of the first decimal;
+    uncovered are the (first, last) offsets of windows that no shard could be reached for.
     """
 
     logo: str
@@ -42,6 +43,8 @@ class Answer:
     matches: tuple[Match, ...]
     windows: int = 0
     candidates: int = 0
+    first_offset: int = 1
+    uncovered: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

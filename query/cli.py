@@ -20,15 +20,17 @@ import click
 from indexer.build_cli import build
 from indexer.check_cli import check
 from indexer.cli import digits
-from indexer.errors import LogoError, PilogoError, StoreBusy
+from indexer.errors import LogoError, PilogoError, StoreBusy, StoreMissing
 from indexer.meter import draw_progress
 from indexer.options import (
     Count,
     constant_option,
     digits_option,
     format_option,
+    from_option,
     home_option,
     progress_option,
+    scheduler_option,
     threads_option,
 )
 from indexer.progress import Progress
@@ -38,6 +40,7 @@ from query.options import (
     check_target,
     finite,
     metric_options,
+    open_cluster,
     picture_options,
     save_png,
 )
@@ -60,6 +63,8 @@ Made = TypeVar("Made")
 _DEFAULT_INDEX_SECONDS = 4
 # Every page is mapped at once where so many logos are asked for, or a stream.
 _MANY_LOGOS = 50
+# Gaps that an error names.
+_MOST_GAPS = 3
 # A line on standard input longer than this is no bitmap.
 _LONGEST_LINE = 4096
 
@@ -118,6 +123,7 @@ def _print(text: str) -> None:
 @cli.command()
 @click.argument("logos", nargs=-1, required=True, metavar="LOGO...")
 @digits_option
+@from_option
 @constant_option
 @metric_options
 @click.option("--top", type=Count(1, MOST_MATCHES), default=10, metavar="K", show_default=True,
@@ -135,6 +141,7 @@ def _print(text: str) -> None:
 @format_option
 @home_option
 @threads_option
+@scheduler_option
 @progress_option
 def find(logos: tuple[str, ...], **options: Any) -> None:
     """Find the windows of π that look most like each LOGO.
@@ -155,6 +162,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
       pilogo find logo.png --exact
       pilogo find *.svg --top 3 --distinct --format csv
       pilogo bitmap logo.png | pilogo find - --format json
+      pilogo find logo.png --digits 1e12 --scheduler tcp://10.0.0.1:8786
     """
     make_table = _read_table(options["metric"], options["costs"])
     picture = {name: options[name] for name in ("fit", "invert", "trim")}
@@ -191,6 +199,8 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
             _save_sheet(answer, sheet, answered)
     if failed:
         raise click.exceptions.Exit(LogoError.exit_code)
+    if gaps := finder.gaps():
+        raise StoreMissing("; ".join(gaps[:_MOST_GAPS]) + ("; …" if len(gaps) > _MOST_GAPS else ""))
 
 
 def _open_finder(options: dict[str, Any]) -> "Finder":
@@ -198,10 +208,18 @@ def _open_finder(options: dict[str, Any]) -> "Finder":
     from query.finder import Finder, needs_default_store  # noqa: PLC0415
 
     home, constant, n = options["home"], options["constant"], options["digits"]
-    if needs_default_store(home, constant, n):
+    first_offset = options.get("first_offset")
+    if needs_default_store(home, constant, n, first_offset):
         with draw_progress(options["progress"]) as report:
             _make_default(home, constant, options["threads"], report)
-    finder = Finder(home, digits=n, constant=constant, threads=options["threads"])
+    finder = Finder(
+        home,
+        digits=n,
+        constant=constant,
+        first_offset=first_offset,
+        threads=options["threads"],
+        open_shards=open_cluster(options.get("scheduler")),
+    )
     if not options["exact"] and (command := finder.unfinished_build()):
         click.echo(f"the index is not complete, so every window is compared; {command}", err=True)
     return finder

@@ -3,30 +3,29 @@
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.digits import DEFAULT_DIGITS, choose_store, default_home
+from indexer.digits import DEFAULT_DIGITS, DigitStore, choose_store, default_home
 from indexer.errors import StoreDamaged, StoreMissing, UsageError
 from indexer.home import build_command
-from indexer.index_files import has_index, open_index
+from indexer.index_files import has_index
 from indexer.index_folders import is_half_built
-from indexer.mapping import bring_in
 from indexer.progress import Progress, silent
-from indexer.resources import available_memory, usable_threads
-from indexer.window import WINDOW, count_windows, offset_of
+from indexer.resources import usable_threads
+from indexer.shards import ShardPlace, is_half_cut, shard_places, shards_folder
+from indexer.window import WINDOW, count_windows
 from query.answer import Answer, Match
 from query.bitmap import check_bitmap, format_digits
-from query.candidates import IndexSearch
-from query.kernels import Kernel, load_kernel
+from query.candidates import IndexSearch, expected_before
 from query.metrics import CostTable, cost_table
-from query.ranking import Ranking
-from query.scan import closest_windows, expected_seconds
+from query.ranking import Best, Ranking
+from query.scan import expected_seconds, widen
+from query.shards import Gap, LocalShards, Shards
 
 MOST_MATCHES = 100_000
 MISSED = 0.01
@@ -43,6 +42,15 @@ class _Outcome:
     expected_missed: float
     windows: int
     candidates: int
+    gaps: Sequence[Gap] = ()
+
+
+# Opens the shards of a store, here or elsewhere.
+OpenShards = Callable[[DigitStore, Sequence[ShardPlace]], Shards]
+
+
+def _has_shards(store: DigitStore) -> bool:
+    return shards_folder(store.folder) is not None
 
 
 class Finder:
@@ -50,9 +58,11 @@ class Finder:
 
     home is the folder of all stores (default: PILOGO_HOME or the platform's data folder); digits
     how many decimals to search: the first that many of a store that has them (default: all of the
-    largest store); threads how many run at once; kernel the name of an instruction set
+    largest store); first_offset that of the store's first decimal, where it is to be a part of the
+    number; threads how many run at once; kernel the name of an instruction set
     (query.kernels.INSTRUCTION_SETS; default: the best there is). The store's index, where it has
-    one (`pilogo build`), is opened when it is first asked.
+    one (`pilogo build`), is opened when it is first asked. open_shards opens them elsewhere than
+    in this process (query/cluster.py).
 
     Raises StoreMissing where there is no such store and StoreDamaged where it contradicts itself.
 
@@ -60,37 +70,48 @@ class Finder:
     >>> finder.find(read_logo("logo.png"), metric="l2", top=3).matches[0].offset
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - which store, and how to search it
         self,
         home: str | Path | None = None,
         *,
         digits: int | None = None,
         constant: str = "pi",
+        first_offset: int | None = None,
         threads: int | None = None,
         kernel: str | None = None,
+        open_shards: OpenShards | None = None,
     ) -> None:
-        self._store = choose_store(Path(home) if home else default_home(), digits, constant)
+        where = Path(home) if home else default_home()
+        self._store = choose_store(where, digits, constant, first_offset)
         self.constant = constant
         self.digits = digits or self._store.n
-        self._decimals = self._store.open(self.digits)
+        self.first_offset = self._store.first_offset
+        self._n_windows = count_windows(self.digits)
         self._threads = threads or usable_threads()
         self._kernel_name = kernel
-        self._has_index = has_index(self._store)
+        places = shard_places(self._store, self.digits)
+        if open_shards:
+            self._shards: Shards = open_shards(self._store, places)
+        else:
+            self._shards = LocalShards(places, self._threads, kernel)
+        self._require_some(self._shards.gaps(lists=False), places)
+        self._has_index = len(places) > 1 or has_index(self._store) or _has_shards(self._store)
         self._opening = threading.Lock()
         self._opened: IndexSearch | None = None
 
-    @cached_property
-    def _kernel(self) -> Kernel:
-        """Compiled when the first scan needs it."""
-        return load_kernel(self._kernel_name)
+    @staticmethod
+    def _require_some(gaps: Sequence[Gap], places: Sequence[ShardPlace]) -> None:
+        """The first gap's error where nothing can be searched."""
+        if len(gaps) == len(places):
+            raise gaps[0].error
 
     @property
     def _index(self) -> IndexSearch:
-        """The store's index, opened when it is first asked, by whichever thread asks."""
+        """What asks the lists, opened when it is first asked, by whichever thread asks."""
         with self._opening:
             if self._opened is None:
-                index = open_index(self._store)
-                self._opened = IndexSearch(index, self._decimals, self._threads)
+                coder = self._shards.coder()
+                self._opened = IndexSearch(coder, self._n_windows, self._shards)
             return self._opened
 
     @property
@@ -100,24 +121,34 @@ class Finder:
 
     def read_digits(self, offset: int, length: int) -> str:
         """`length` decimals from an offset on; StoreDamaged where the file has no digits there."""
-        return self._text(self._decimals[offset - 1 : offset - 1 + length], offset)
+        start = offset - self.first_offset
+        return self._text(self._shards.read(start, start + length), offset)
 
     def bring_in(self) -> None:
         """Map decimals and index as a whole, where many questions follow: 2 s for 10⁹ decimals.
 
         Does nothing where they are larger than the memory that is available.
         """
-        arrays = [self._decimals]
         if self._has_index:
-            arrays += self._index.arrays
-        if sum(array.nbytes for array in arrays) < available_memory():
-            for array in arrays:
-                bring_in(array)
+            _ = self._index
+        self._shards.bring_in()
 
     def unfinished_build(self) -> str:
         """The next step where the store's index was begun and not finished; else nothing."""
-        half = is_half_built(self._store.folder)
-        return f"next: {build_command(self._store.folder)}" if half else ""
+        folder = self._store.folder
+        half = not self._has_index and (is_half_built(folder) or is_half_cut(folder))
+        return f"next: {build_command(folder)}" if half else ""
+
+    def gaps(self) -> list[str]:
+        """What cannot be searched, a sentence for each shard."""
+        gaps = [*self._shards.gaps(lists=False)]
+        if self._has_index:
+            known = {gap.first for gap in gaps}
+            gaps += [gap for gap in self._shards.gaps(lists=True) if gap.first not in known]
+        return [
+            f"offsets {first:,} to {last:,} cannot be searched: {gap.error}"
+            for gap, (first, last) in zip(gaps, self._offsets(gaps), strict=True)
+        ]
 
     def find(  # noqa: PLR0913 - the options of `pilogo find`, all but the first with a default
         self,
@@ -163,54 +194,80 @@ class Finder:
             constant=self.constant,
             digits=self.digits,
             mode=outcome.mode,
-            certified=outcome.mode == "scan",
+            certified=outcome.mode == "scan" and not outcome.gaps,
             expected_missed=outcome.expected_missed,
             seconds=seconds,
             matches=matches,
             windows=outcome.windows,
             candidates=outcome.candidates,
+            first_offset=self.first_offset,
+            uncovered=tuple(self._offsets(outcome.gaps)),
         )
+
+    def _offsets(self, gaps: Sequence[Gap]) -> list[tuple[int, int]]:
+        """(first, last) offsets of the windows in gaps, neighbours put together."""
+        found: list[tuple[int, int]] = []
+        for gap in sorted(gaps, key=lambda gap: gap.first):
+            first = self.first_offset + gap.first
+            last = first + gap.n_windows - 1
+            if found and found[-1][1] + 1 == first:
+                found[-1] = found[-1][0], last
+            else:
+                found.append((first, last))
+        return found
 
     def _prepare(self, exact: bool) -> None:
         """Open and compile what the question will need: once, and not part of its time."""
-        n_windows = count_windows(self.digits)
-        quick = expected_seconds(n_windows, self._threads, self._kernel_name) < _QUICK_SCAN
-        if self._has_index and not exact:
+        quick = self._scan_seconds(self._threads) < _QUICK_SCAN
+        lists = self._has_index and not exact
+        if lists:
             _ = self._index
-        if exact or quick or not self._has_index:
-            _ = self._kernel
+        self._shards.prepare(lists=lists, scan=exact or quick or not self._has_index)
+
+    def _scan_seconds(self, threads: int) -> float:
+        return expected_seconds(self._n_windows, threads, self._kernel_name)
 
     def _ask_index(self, table: CostTable, count: int, missed: float) -> _Outcome | None:
         """The answer from the index; None where there is none, or a scan is cheaper."""
         if not self._has_index:
             return None
-        n_windows = count_windows(self.digits)
         found = self._index.closest_windows(
-            table,
-            count,
-            missed,
-            scan_seconds=expected_seconds(n_windows, self._threads, self._kernel_name),
+            table, count, missed, scan_seconds=self._scan_seconds(1)
         )
         if found is None:
             return None
+        gaps = self._shards.gaps(lists=True)
+        lacking = found.expected_missed + self._lost_in(gaps, table, found.ranking)
         return _Outcome(
-            found.ranking, "index", found.expected_missed, found.n_windows, found.n_candidates
+            found.ranking,
+            "index",
+            min(lacking, float(count)),
+            found.n_windows,
+            found.n_candidates,
+            gaps,
         )
 
     def _scan(self, table: CostTable, count: int, progress: Progress) -> _Outcome:
-        ranking = closest_windows(
-            self._decimals,
-            table,
-            count,
-            kernel=self._kernel,
-            threads=self._threads,
-            progress=progress,
-        )
-        n_windows = count_windows(self.digits)
-        return _Outcome(ranking, "scan", 0.0, n_windows, n_windows)
+        def search(best: Best) -> None:
+            self._shards.scan(table, best, progress)
+
+        ranking = widen(table, self._n_windows, count, search)
+        gaps = self._shards.gaps(lists=False)
+        lacking = min(self._lost_in(gaps, table, ranking), float(count))
+        covered = self._n_windows - sum(gap.n_windows for gap in gaps)
+        return _Outcome(ranking, "scan", lacking, covered, covered, gaps)
+
+    def _lost_in(self, gaps: Sequence[Gap], table: CostTable, ranking: Ranking) -> float:
+        """How many windows that belong into a ranking are expected in gaps."""
+        if not gaps:
+            return 0.0
+        if not len(ranking.starts):
+            return float("inf")
+        share = sum(gap.n_windows for gap in gaps) / self._n_windows
+        return share * expected_before(table, ranking, self._n_windows)
 
     def _matches(self, ranking: Ranking, table: CostTable) -> list[Match]:
-        n_windows = count_windows(self.digits)
+        n_windows = self._n_windows
         expected: dict[int, float] = {}  # many windows share few distances
         matches = []
         sequences = self._sequences(ranking.starts)
@@ -221,7 +278,7 @@ class Finder:
             matches.append(
                 Match(
                     rank=rank,
-                    offset=offset_of(start),
+                    offset=self.first_offset + start,
                     distance=table.in_units(distance),
                     expected=expected[distance],
                     sequence=sequence,
@@ -231,26 +288,25 @@ class Finder:
 
     def _sequences(self, starts: NDArray[np.int64]) -> list[str]:
         """The 84 digits at each start; StoreDamaged where the file has something else there."""
-        windows = self._decimals[starts[:, None] + np.arange(WINDOW)]
+        texts = self._shards.sequences(starts)
         return [
-            self._text(window, offset_of(start))
-            for window, start in zip(windows, starts.tolist(), strict=True)
+            self._text(text, self.first_offset + start)
+            for text, start in zip(texts, starts.tolist(), strict=True)
         ]
 
-    def _text(self, digits: NDArray[np.uint8], offset: int) -> str:
+    def _text(self, text: bytes, offset: int) -> str:
         """Digits from an offset on as text."""
-        text = digits.tobytes()
         if not text.isdigit():
-            place = int(np.flatnonzero((digits - np.uint8(ord("0"))) > 9)[0])
+            place = next(place for place, byte in enumerate(text) if not 48 <= byte <= 57)
             raise StoreDamaged(
-                f"{self._store.path}: byte {digits[place]:#04x} at offset {offset + place} "
+                f"{self._store.path}: byte {text[place]:#04x} at offset {offset + place} "
                 f"is no digit; next: pilogo digits check"
             )
         return text.decode("ascii")
 
     def _distinct(self, top: int, search: Callable[[int], _Outcome]) -> _Outcome:
         """The `top` closest windows none of which overlaps a closer one of them."""
-        n_windows = count_windows(self.digits)
+        n_windows = self._n_windows
         count = 2 * top + 8  # overlapping matches are rare, but not in a picture that repeats
         while True:
             outcome = search(count)
@@ -281,14 +337,16 @@ def _without_overlaps(starts: NDArray[np.int64], top: int) -> list[int]:
     return kept
 
 
-def needs_default_store(home: Path, constant: str, digits: int | None) -> bool:
+def needs_default_store(
+    home: Path, constant: str, digits: int | None, first_offset: int | None = None
+) -> bool:
     """Whether the default store is what is to be made: none that would do, and 10⁷ decimals would.
 
     Also where its index was begun and not finished. Raises StoreDamaged where the store to use is
     there and broken.
     """
     try:
-        store = choose_store(home, digits, constant)
+        store = choose_store(home, digits, constant, first_offset)
     except StoreMissing:
-        return digits is None or digits <= DEFAULT_DIGITS
+        return first_offset is None and (digits is None or digits <= DEFAULT_DIGITS)
     return store.n == DEFAULT_DIGITS and is_half_built(store.folder)

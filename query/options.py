@@ -5,12 +5,15 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from indexer.errors import UsageError
 from query.wording import clean_name
+
+if TYPE_CHECKING:
+    from query.finder import OpenShards
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Numbers = TypeVar("Numbers", float, tuple[float, ...])
@@ -85,3 +88,13 @@ def save_png(image: Any, path: Path) -> None:
         name = clean_name(str(path))
         raise UsageError(f"{name} cannot be written: {error.strerror or error}") from error
     click.echo(f"{clean_name(str(path))}: {image.width}x{image.height} pixels", err=True)
+
+
+def open_cluster(address: str | None) -> "OpenShards | None":
+    """What opens shards on a cluster, connected until the command ends; None without an address."""
+    if address is None:
+        return None
+    from indexer.cluster import connect  # noqa: PLC0415
+    from query.cluster import opener  # noqa: PLC0415
+
+    return opener(click.get_current_context().with_resource(connect(address)))

@@ -88,6 +88,10 @@ def format_json(answer: Answer) -> str:
             for match in answer.matches
         ],
     }
+    if answer.first_offset > 1:
+        body["first_offset"] = answer.first_offset
+    if answer.uncovered:
+        body["uncovered"] = [list(pair) for pair in answer.uncovered]
     return json.dumps(body)
 
 
@@ -314,8 +318,8 @@ def _compact(answer: Answer) -> str:
     """One line a match: rank, offset, distance, E-value, digits; the rest behind #."""
     name = _shown_name(answer.logo, "compact")
     got = f"{wording.how_got(answer)}; {wording.format_seconds(answer.seconds)}"
-    constant = wording.clean_name(answer.constant)
-    said = f"{wording.how_many(answer)} in the first {answer.digits:,d} decimals of {constant}"
+    place = wording.where_from(answer, wording.clean_name(answer.constant))
+    said = f"{wording.how_many(answer)} in {place}"
     cells = [("rank", "offset", "distance", "expected", "sequence")]
     cells += [
         (

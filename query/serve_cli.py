@@ -10,6 +10,7 @@ from indexer.errors import StoreError, UsageError
 from indexer.options import (
     constant_option,
     digits_option,
+    from_option,
     home_option,
     progress_option,
     threads_option,
@@ -28,6 +29,7 @@ def make_serve(open_finder: "Callable[[dict[str, Any]], Finder]") -> click.Comma
 
     @click.command()
     @digits_option
+    @from_option
     @constant_option
     @click.option("--host", default="127.0.0.1", show_default=True, metavar="NAME",
                   help="Address to listen on; another than this machine's own lets others "

@@ -14,11 +14,13 @@ from indexer.options import (
     constant_option,
     digits_option,
     format_option,
+    from_option,
     home_option,
     progress_option,
+    scheduler_option,
     threads_option,
 )
-from query.options import METRICS, MOST_MATCHES, check_target, finite, save_png
+from query.options import METRICS, MOST_MATCHES, check_target, finite, open_cluster, save_png
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,7 @@ _MOST_LOGOS = 100_000
 @click.option("--logos", type=Count(1, _MOST_LOGOS), default=100, metavar="N", show_default=True,
               help="How many logos to ask for, of those nothing was learned from.")  # fmt: skip
 @digits_option
+@from_option
 @constant_option
 @click.option("--metric", "metrics", type=click.Choice(METRICS), multiple=True,
               default=("l1", "l2"), show_default=True,
@@ -48,6 +51,7 @@ _MOST_LOGOS = 100_000
 @format_option
 @home_option
 @threads_option
+@scheduler_option
 @progress_option
 def verify(**options: Any) -> None:
     """Hold the index against exact scans: recall, calibration, speed.
@@ -64,6 +68,7 @@ def verify(**options: Any) -> None:
       pilogo verify
       pilogo verify --digits 1e9 --logos 300 --plot calibration.png
       pilogo verify --metric lightness --missed 0.1 --format json
+      pilogo verify --digits 1e12 --scheduler tcp://10.0.0.1:8786
     """
     from query.finder import Finder  # noqa: PLC0415 - imports NumPy
     from query.verify import verify as run  # noqa: PLC0415
@@ -72,9 +77,16 @@ def verify(**options: Any) -> None:
     if plot is not None:
         check_target("--plot", plot, [])
     home, constant, n = options["home"], options["constant"], options["digits"]
-    _require_index(home, n, constant)
+    _require_index(home, n, constant, options["first_offset"])
     pictures = _pictures(options["logos"])
-    finder = Finder(home, digits=n, constant=constant, threads=options["threads"])
+    finder = Finder(
+        home,
+        digits=n,
+        constant=constant,
+        first_offset=options["first_offset"],
+        threads=options["threads"],
+        open_shards=open_cluster(options["scheduler"]),
+    )
     finder.bring_in()
     with draw_progress(options["progress"]) as report:
         found = run(finder, pictures, options["metrics"], options["missed"], options["top"], report)
@@ -86,12 +98,12 @@ def verify(**options: Any) -> None:
     found.raise_failed(home)
 
 
-def _require_index(home: Path, digits: int | None, constant: str) -> None:
+def _require_index(home: Path, digits: int | None, constant: str, first_offset: int | None) -> None:
     """Say now what is missing or damaged: a finder would scan, or fail at the first question."""
     from indexer.digits import choose_store  # noqa: PLC0415
-    from indexer.index_files import open_index  # noqa: PLC0415
+    from indexer.shards import shared_coder  # noqa: PLC0415
 
-    open_index(choose_store(home, digits, constant))
+    shared_coder(choose_store(home, digits, constant, first_offset))
 
 
 def _pictures(count: int) -> "NDArray[np.uint8]":

@@ -16,6 +16,8 @@ from query.answer import Answer
 COST_PLACES = 6
 BLANK = "a blank picture"
 _LITERAL = f"{WINDOW} digits"
+# Gaps that a headline names.
+_MOST_GAPS = 3
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -142,9 +144,13 @@ def how_many(answer: Answer) -> str:
     return f"the {count} closest of {windows}" if count > 1 else f"the closest of {windows}"
 
 
-def where_from(answer: Answer) -> str:
-    """What was searched: "the first 1,000,000,000 decimals of π"."""
-    return f"the first {answer.digits:,d} decimals of {symbol_of(answer.constant)}"
+def where_from(answer: Answer, constant: str = "") -> str:
+    """What was searched: "the first 1,000,000,000 decimals of π", by its symbol or as told."""
+    constant = constant or symbol_of(answer.constant)
+    if answer.first_offset == 1:
+        return f"the first {answer.digits:,d} decimals of {constant}"
+    last = answer.first_offset + answer.digits - 1
+    return f"the decimals {answer.first_offset:,d} to {last:,d} of {constant}"
 
 
 def how_got(answer: Answer) -> str:
@@ -152,6 +158,19 @@ def how_got(answer: Answer) -> str:
     if answer.certified:
         compared = "compared" if answer.mode == "scan" else "accounted for"
         return f"certified: every window was {compared}"
+    if answer.uncovered:
+        return f"{_where_not(answer)}; {_how_got(answer)}"
+    return _how_got(answer)
+
+
+def _where_not(answer: Answer) -> str:
+    """What the answer says nothing of."""
+    shown = [f"{first:,d} to {last:,d}" for first, last in answer.uncovered[:_MOST_GAPS]]
+    more = ", …" if len(answer.uncovered) > _MOST_GAPS else ""
+    return f"NOT covered: offsets {', '.join(shown)}{more}"
+
+
+def _how_got(answer: Answer) -> str:
     count = len(answer.matches)
     many = "ten" if count == 10 else str(count)
     source = "a scan" if answer.mode == "scan" else f"the {answer.mode}"

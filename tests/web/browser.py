@@ -54,19 +54,19 @@ _CONTROLS = {
 _SLOW = """#!{python}
 import pathlib, time
 from indexer.progress import Step
-from query import entry, finder
+from query import entry, finder, shards
 
-scan = finder.closest_windows
+scan = shards.LocalShards.scan
 
-def slow_scan(*arguments, progress, **options):
+def slow_scan(self, table, best, progress=None):
     for done in range(200):
         if pathlib.Path({opener!r}).exists():
             break
         progress(Step("scan", done, 200, "windows"))
         time.sleep(0.1)
-    return scan(*arguments, progress=progress, **options)
+    return scan(self, table, best, progress)
 
-finder.closest_windows = slow_scan
+shards.LocalShards.scan = slow_scan
 finder.expected_seconds = lambda *arguments: 10.0
 entry.main()
 """
