@@ -8,6 +8,7 @@ What is sent are paths, ranges and the tables of a question, no decimals. A task
 is given to another one, so every task must bear being done twice.
 """
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -15,6 +16,7 @@ import queue
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -156,13 +158,15 @@ class Cluster:
         self,
         function: Callable[[Argument], Result],
         tasks: Iterable[tuple[Argument, Sequence[str]]],
+        *,
+        at_once: int | None = None,
     ) -> Iterator[tuple[int, Result | WorkersGone]]:
         """(number, result) of each task, as they are done: an argument, and who can do it.
 
-        Without names of workers any of them can. Some more tasks than there are threads are given
-        out at a time, and tasks are taken when they are given out: one that is made late can know
-        of earlier results. What a task raises is raised here, and the others are called off.
-        ClusterError where the scheduler is lost.
+        Without names of workers any of them can. At a time at_once are given out, by default one
+        for each thread, and tasks are taken when they are given out: one that is made late can know
+        of earlier results, but comes some 10 ms later. What a task raises is raised here, and the
+        others are called off. ClusterError where the scheduler is lost.
         """
         waiting = iter(enumerate(tasks))
         given: dict[Future, tuple[int, Sequence[str]]] = {}
@@ -177,22 +181,15 @@ class Cluster:
                 future.add_done_callback(done.put)
 
         try:
-            give_out(max(1, sum(self.workers().values())))
+            give_out(at_once or max(1, sum(self.workers().values())))
             while given:
-                try:
-                    future = done.get(timeout=_LOOK_SECONDS)
-                except queue.Empty:
-                    gone = self._stranded(given)
-                    if gone is None:
-                        continue
-                    yield given.pop(gone)[0], WorkersGone()
-                else:
-                    if future not in given:
-                        continue
-                    number, _ = given.pop(future)
-                    yield number, self._result(future)
-                    future.release()
-                give_out(1)
+                ready = [future for future in _all_of(done) if future in given]
+                results = self._gather(ready)
+                if not ready and (gone := self._stranded(given)):
+                    ready, results = [gone], [WorkersGone()]
+                numbers = [given.pop(future)[0] for future in ready]
+                yield from zip(numbers, results, strict=True)
+                give_out(len(ready))
         except (OSError, TimeoutError) as error:
             raise self._lost(error) from None
         finally:
@@ -211,18 +208,22 @@ class Cluster:
                 return future
         return None
 
-    def _result(self, future: "Future") -> Any:
+    def _gather(self, futures: "Sequence[Future]") -> list[Any]:
+        """The results of futures that are done, in one message."""
         from distributed import KilledWorker  # noqa: PLC0415
 
-        if future.status in {"cancelled", "lost"}:
+        if any(future.status in {"cancelled", "lost"} for future in futures):
             raise self._lost(None)
         try:
-            return future.result(timeout=_SECONDS)
+            results: list[Any] = self._client.gather(list(futures)) if futures else []
         except KilledWorker as error:
             raise ClusterError(
                 f"a task at {self._address} ended the workers it was given to, again and again: "
                 f"{str(error)[:200]}; look into their logs, and give them more memory"
             ) from None
+        except (asyncio.CancelledError, CancelledError):
+            raise self._lost(None) from None
+        return results
 
     def _lost(self, error: Exception | None) -> ClusterError:
         why = f": {str(error)[:200]}" if error and str(error) else ""
@@ -230,6 +231,16 @@ class Cluster:
             f"the scheduler at {self._address} is gone{why}; what is finished is kept, "
             "ask again when it is back"
         )
+
+
+def _all_of(done: "queue.SimpleQueue[Future]") -> "list[Future]":
+    """What is in a queue now, or comes within _LOOK_SECONDS."""
+    found = []
+    with contextlib.suppress(queue.Empty):
+        found.append(done.get(timeout=_LOOK_SECONDS))
+        while True:
+            found.append(done.get_nowait())
+    return found
 
 
 def _own_version() -> str:

@@ -21,9 +21,9 @@ from indexer.known import known_reach
 from indexer.progress import Progress, silent
 from indexer.rows import Row
 
-INFO_COLUMNS = ("constant", "n", "bytes", "path", "how", "with", "when", "ok", "first_offset")
+INFO_COLUMNS = ("constant", "n", "bytes", "path", "how", "with", "when", "first_offset", "ok")
 READABLE = "readable"
-CLAIM_COLUMNS = ("constant", "n", "claim", "expected", "found", "ok", "first_offset")
+CLAIM_COLUMNS = ("constant", "n", "claim", "expected", "found", "first_offset", "ok")
 
 
 @dataclass
@@ -134,7 +134,9 @@ def check_stores(
 def columns_for(format_: str, columns: Sequence[str], rows: Sequence[Row]) -> Sequence[str]:
     """The columns to print: for people without first_offset where every store begins at 1."""
     whole = all(row["first_offset"] == 1 for row in rows)
-    return columns[:-1] if format_ == "table" and whole else columns
+    if format_ != "table" or not whole:
+        return columns
+    return [name for name in columns if name != "first_offset"]
 
 
 def shorten_claims(rows: Sequence[Row]) -> list[Row]:

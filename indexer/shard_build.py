@@ -171,9 +171,10 @@ def _moved(facts: ShardFacts, home: Path) -> ShardFacts:
 
 def make_shard(task: ShardTask, progress: Progress = silent) -> ShardFacts:
     """Make a shard, or what is missing of it. Raises as import_digits and build_index do."""
-    task.home.mkdir(parents=True, exist_ok=True)
     coder = read_proven(task.coder, task.coder_record, build_command(task.source))
-    store = _cut_decimals(task, progress)
+    with translated_os_errors(task.home):
+        task.home.mkdir(parents=True, exist_ok=True)
+        store = _cut_decimals(task, progress)
     index = build_index(store, threads=task.threads, coder=coder, progress=progress)
     tail = store.open()[-OVERLAP:].tobytes().decode("ascii")
     own_hash = hash_without(store.summary.decimal_hash, tail)

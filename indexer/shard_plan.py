@@ -69,6 +69,9 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
     windows = _WINDOWS * (n / 1e9) ** _WINDOWS_POWER
     scored = _SCORED * (n / 1e9) ** _SCORED_POWER
     resident = written / workers < available_memory()
+    # threads of a machine share its disk
+    waits = shard.disk_bytes / _DISK_BYTES_A_SECOND
+    cutting = 2 * n / workers / _DISK_BYTES_A_SECOND
     work = lists * _SECONDS_A_LIST + windows * _SECONDS_A_WINDOW + scored * _SECONDS_A_CANDIDATE
     reads = 0 if resident else int(lists + scored)
     at_once = workers * threads
@@ -83,7 +86,7 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
         disk_bytes=-(-written // workers),
         work_bytes=threads * (shard.disk_bytes - shard.index_bytes),
         memory_bytes=threads * shard.memory_bytes,
-        build_seconds=turns * shard.seconds + 2 * n / workers / _DISK_BYTES_A_SECOND,
+        build_seconds=turns * (shard.seconds + (threads - 1) * waits) + cutting,
         scan_seconds=max(scan, n / workers / _DISK_BYTES_A_SECOND) if from_disk else scan,
         query_seconds=_ROUNDS * _SECONDS_A_ROUND
         + work / at_once
@@ -140,8 +143,6 @@ def describe_scale(plan: ScalePlan) -> str:
 
 def _weakest(plan: ScalePlan) -> str:
     """What will be short before anything else."""
-    if plan.n_shards >= MOST_SHARDS:
-        return f"the number of shards: {MOST_SHARDS:,} is the most of one store"
     if plan.memory_bytes > available_memory():
         return (
             f"memory while building: {gigabytes(plan.memory_bytes)} a machine, "

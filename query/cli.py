@@ -173,7 +173,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
     if not options["exact"] and ("-" in logos or len(logos) >= _MANY_LOGOS):
         # beside the first answers, which need not wait for it
         threading.Thread(target=_bring_in, args=(finder,), daemon=True).start()
-    failed = False
+    failed = uncovered = False
     answered = 0
     for name, read in _each_logo(logos, picture):
         try:
@@ -193,13 +193,15 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
                 logo=name,
                 progress=report,
             )
+        uncovered = uncovered or bool(answer.uncovered)
         _print_answer(answer, options["format_"], first=answered == 0)
         answered += 1
         if sheet is not None:
             _save_sheet(answer, sheet, answered)
     if failed:
         raise click.exceptions.Exit(LogoError.exit_code)
-    if gaps := finder.gaps():
+    if uncovered:
+        gaps = finder.gaps(lists=not options["exact"])
         raise StoreMissing("; ".join(gaps[:_MOST_GAPS]) + ("; …" if len(gaps) > _MOST_GAPS else ""))
 
 

@@ -39,6 +39,8 @@ _GROUPS_A_THREAD = 2
 # Groups that a worker keeps open.
 _MOST_OPEN = 32
 _OPEN_FILES = 1 << 16
+# Windows whose digits are kept, because they are in an answer or nearly.
+_MOST_TEXTS = 1 << 18
 
 Places = tuple[ShardPlace, ...]
 
@@ -71,20 +73,22 @@ class _Group:
     def open(self) -> None:
         """Nothing but that everything is opened."""
 
-    def count(self, query: ListQuery, limits: Limits) -> int:
-        return self.shards.count(query, limits)
+    def sizes(self) -> NDArray[np.int64]:
+        return self.shards.sizes()
 
     def look(
         self, query: ListQuery, taken: Pass, top: int, limit: int, lowest: int
-    ) -> tuple[Ranking, Work]:
+    ) -> tuple[Ranking, list[bytes], Work]:
         best = Best(top, limit)
         work = self.shards.look(query, taken, best, lowest)
-        return best.ranking(), work
+        ranking = best.ranking()
+        return ranking, self.shards.sequences(ranking.starts), work
 
-    def scan(self, table: CostTable, top: int, limit: int) -> Ranking:
+    def scan(self, table: CostTable, top: int, limit: int) -> tuple[Ranking, list[bytes]]:
         best = Best(top, limit)
         self.shards.scan(table, best)
-        return best.ranking()
+        ranking = best.ranking()
+        return ranking, self.shards.sequences(ranking.starts)
 
     def sequences(self, starts: NDArray[np.int64]) -> list[bytes]:
         return self.shards.sequences(starts)
@@ -169,6 +173,8 @@ class ClusterShards:
         self._coder = coder
         self._lost: dict[bool, dict[int, Gap]] = {False: {}, True: {}}
         self._n_windows = sum(place.n_windows for place in places)
+        self._sizes: NDArray[np.int64] | None = None
+        self._texts: dict[int, bytes] = {}
         self._groups = self._deal_out([replace(place, store=None) for place in places])
         list(self._ask("open", lists=False))
 
@@ -213,15 +219,29 @@ class ClusterShards:
         def arguments() -> dict[str, Any]:
             return {"table": bare, "top": best.top, "limit": best.limit_from(0)}
 
-        for places, ranking in self._ask("scan", arguments, lists=False):
-            best.add(ranking)
+        for places, (ranking, texts) in self._ask("scan", arguments, lists=False):
+            self._take(best, ranking, texts)
             done += sum(place.n_windows for place in places)
             progress(Step("scan", done, self._n_windows, "windows"))
 
+    def _take(self, best: Best, ranking: Ranking, texts: Sequence[bytes]) -> None:
+        """Windows found, and their digits: the answer will want them."""
+        best.add(ranking)
+        if len(self._texts) > _MOST_TEXTS:
+            self._texts.clear()
+        self._texts.update(zip(ranking.starts.tolist(), texts, strict=True))
+
     def count(self, query: ListQuery, limits: Limits) -> int:
-        """How many windows the lists within the limits hold."""
-        asked = {"query": query, "limits": limits}
-        return sum(count for _, count in self._ask("count", lambda: asked, lists=True))
+        """How many windows the lists within the limits hold.
+
+        From the numbers of windows in each cell, which the workers are asked for once.
+        """
+        if self._sizes is None:
+            found = [sizes for _, sizes in self._ask("sizes", lists=True)]
+            if not found:
+                return 0
+            self._sizes = np.sum(found, axis=0)
+        return query.count_windows(self._sizes, limits)
 
     def look(self, query: ListQuery, taken: Pass, best: Best, lowest: int) -> Work:
         """Look as far as the pass says; what is found goes into best."""
@@ -232,8 +252,8 @@ class ClusterShards:
             return {**asked, "top": best.top, "limit": limit}
 
         total = Work()
-        for _, (ranking, work) in self._ask("look", arguments, lists=True):
-            best.add(ranking)
+        for _, (ranking, texts, work) in self._ask("look", arguments, lists=True):
+            self._take(best, ranking, texts)
             total += work
         return total
 
@@ -250,10 +270,11 @@ class ClusterShards:
 
     def sequences(self, starts: NDArray[np.int64]) -> list[bytes]:
         """The 84 decimals at each start."""
-        found: dict[int, bytes] = {}
+        found = self._texts
         wanted: dict[_Dealt, list[int]] = {}
         for start in starts.tolist():
-            wanted.setdefault(self._holding(start), []).append(start)
+            if start not in found:
+                wanted.setdefault(self._holding(start), []).append(start)
         for group, inside in wanted.items():
             texts = self._one(group, "sequences", {"starts": np.array(inside, dtype=np.int64)})
             found.update(zip(inside, texts, strict=True))
@@ -315,6 +336,8 @@ class ClusterShards:
             place = group.places[number]
             gone[place.first] = Gap(place.first, place.n_windows, error)
         self._lost[lists].update(gone)
+        if gone:
+            self._sizes = None
         if len(gone) < len(group.places):
             yield tuple(place for place in group.places if place.first not in gone), reply.value
 
@@ -336,5 +359,7 @@ class ClusterShards:
             for group in asked:
                 yield _Request(group.places, ask, lists, arguments()), group.workers
 
-        for number, reply in self._cluster.run(_answer, tasks()):
+        # lists are searched in less time than it takes to give out a task: all go at once
+        at_once = len(asked) if lists else None
+        for number, reply in self._cluster.run(_answer, tasks(), at_once=at_once):
             yield asked[number], reply

@@ -139,10 +139,10 @@ class Finder:
         half = not self._has_index and (is_half_built(folder) or is_half_cut(folder))
         return f"next: {build_command(folder)}" if half else ""
 
-    def gaps(self) -> list[str]:
-        """What cannot be searched, a sentence for each shard."""
+    def gaps(self, *, lists: bool = False) -> list[str]:
+        """What cannot be searched, a sentence for each shard; with lists also for its index."""
         gaps = [*self._shards.gaps(lists=False)]
-        if self._has_index:
+        if lists and self._has_index:
             known = {gap.first for gap in gaps}
             gaps += [gap for gap in self._shards.gaps(lists=True) if gap.first not in known]
         return [

@@ -90,6 +90,7 @@ class _Shard:
         index = shard.index
         n_stored = count_windows(index.n)
         lists = Lists(index.directory, index.lists, shard.digits, shard.n_windows, n_stored)
+        self.sizes: NDArray[np.int64] = index.directory[:, 0]
         self.searches = [ListSearch(lists, kernel) for _ in range(threads)]
 
     def damage(self, what: str) -> StoreDamaged:
@@ -120,6 +121,11 @@ class ListShards:
     def count(self, query: ListQuery, limits: Limits) -> int:
         """How many windows the lists within the limits hold."""
         return sum(self._find(number, query, limits).n_windows for number in self._numbers)
+
+    def sizes(self) -> NDArray[np.int64]:
+        """How many windows each cell holds: int64[n_cells]."""
+        found: NDArray[np.int64] = np.sum([shard.sizes for shard in self._shards], axis=0)
+        return found
 
     def look(self, query: ListQuery, taken: Pass, best: Best, lowest: int) -> Work:
         """Look as far as the pass says; what is found goes into best, by starts of the whole.

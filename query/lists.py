@@ -142,6 +142,17 @@ class ListQuery:
         self.levels: NDArray[np.uint8] = np.rint(above / self.unit).astype(np.uint8)
         self.costs = costs
 
+    def count_windows(self, sizes: NDArray[np.int64], limits: Limits) -> int:
+        """How many windows are within limits, of int64[n_cells] windows in each cell.
+
+        The same as find_probes of the lists, for who has them elsewhere.
+        """
+        second, first = self.values[1, :-1], self.values[0, :-1]
+        sums = second[:, None] + first
+        within = (sums <= limits.cell) & (sums + self.code_floor <= limits.prediction)
+        cells = self.parts[1][:, None] + self.parts[0]
+        return int(sizes[cells[within]].sum())
+
     def count_cells(self, limits: Limits) -> int:
         """About how many cells are within limits, empty or not."""
         within = min(limits.cell, limits.prediction - self.code_floor)

@@ -177,6 +177,10 @@ class LocalShards:
         """Look as far as the pass says; what is found goes into best."""
         return self._searched().look(query, taken, best, lowest)
 
+    def sizes(self) -> NDArray[np.int64]:
+        """How many windows each cell holds in all lists: int64[n_cells]."""
+        return self._searched().sizes()
+
     def _searched(self) -> ListShards:
         self.prepare(lists=True, scan=False)
         if self._lists is None:

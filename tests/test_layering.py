@@ -34,6 +34,7 @@ ONLY_IN = {
     "resvg_py": {"svg_painter.py"},
     "starlette": {"guard.py", "routes.py"},
     "uvicorn": {"server.py"},
+    "distributed": {"cluster.py"},
 }
 
 

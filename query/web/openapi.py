@@ -60,10 +60,18 @@ _ANSWER = _object(
     seconds=_NUMBER,
     matches=_list(_MATCH),
 )
+_ANSWER["properties"] |= {
+    "first_offset": {**_COUNT, "description": "where the decimals begin, if not at 1"},
+    "uncovered": {
+        **_list(_list(_COUNT)),
+        "description": "first and last offsets of windows that could not be reached, if any",
+    },
+}
 _INFO = _object(
     version={"type": "string"},
     constant={"type": "string"},
     digits=_COUNT,
+    first_offset=_COUNT,
     index={"type": "boolean"},
     width=_COUNT,
     height=_COUNT,
@@ -121,8 +129,8 @@ _DISTANCE = _query("distance", {"type": "number", "exclusiveMinimum": 0},
                    "also say how many decimals this distance needs")  # fmt: skip
 
 
-def _place(n: int) -> list[dict[str, Any]]:
-    offset = {"type": "integer", "minimum": 1, "maximum": n}
+def _place(n: int, first: int) -> list[dict[str, Any]]:
+    offset = {"type": "integer", "minimum": first, "maximum": first + n - 1}
     length = {"type": "integer", "minimum": 1, "maximum": MOST_DIGITS, "default": WINDOW}
     return [
         _query("offset", offset, "1 is the first decimal", needed=True),
@@ -171,8 +179,8 @@ def _operation(
 
 
 @cache
-def document(n: int) -> dict[str, Any]:
-    """The document, as JSON has it, for a server of n decimals."""
+def document(n: int, first: int = 1) -> dict[str, Any]:
+    """The document, as JSON has it, for a server of n decimals from an offset on."""
     json = "application/json"
     png = _content("image/png", {"type": "string", "contentMediaType": "image/png"})
     find = _operation("The closest windows", _QUESTION, _content(json, _ANSWER), 400, 422)
@@ -198,7 +206,7 @@ def document(n: int) -> dict[str, Any]:
             "How close a match to expect", [*_REFERENCE, _DISTANCE], _content(json, _ODDS), 400, 422
         ),
         "odds.png": _operation("The odds, drawn", [*_REFERENCE, _DISTANCE], png, 400, 422),
-        "digits": _operation("Decimals", _place(n), _content(json, _STRETCH), 400),
+        "digits": _operation("Decimals", _place(n, first), _content(json, _STRETCH), 400),
         "openapi.json": _operation("This document", [], _content(json, {"type": "object"})),
     }
     paths = {f"/api/v1/{name}": {"get": operation} for name, operation in gets.items()}

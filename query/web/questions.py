@@ -171,9 +171,9 @@ class OddsQuestion:
         )
 
 
-def read_stretch(parameters: Parameters, n: int) -> tuple[int, int]:
-    """(offset, length) of a stretch of n decimals, the length cut at their end."""
+def read_stretch(parameters: Parameters, first: int, n: int) -> tuple[int, int]:
+    """(offset, length) of a stretch of n decimals from an offset on, cut at their end."""
     _check_names(parameters, ("offset", "length"), "offset")
-    offset = _whole(1, n)("offset", parameters["offset"])
+    offset = _whole(first, first + n - 1)("offset", parameters["offset"])
     length = _whole(1, MOST_DIGITS)("length", parameters.get("length", "84"))
-    return offset, min(length, n - offset + 1)
+    return offset, min(length, first + n - offset)

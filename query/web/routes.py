@@ -104,7 +104,7 @@ class Api:
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
     async def _openapi(self, request: Request) -> Response:
-        return JSONResponse(document(self._finder.digits))
+        return JSONResponse(document(self._finder.digits, self._finder.first_offset))
 
     async def _info(self, request: Request) -> Response:
         contest = json.loads(data_file("contest.json").read_text("utf-8"))
@@ -113,6 +113,7 @@ class Api:
                 "version": version("pilogo"),
                 "constant": self._finder.constant,
                 "digits": self._finder.digits,
+                "first_offset": self._finder.first_offset,
                 "index": self._finder.has_index,
                 "width": WIDTH,
                 "height": HEIGHT,
@@ -168,7 +169,7 @@ class Api:
 
     async def _digits(self, request: Request) -> Response:
         n = self._finder.digits
-        offset, length = read_stretch(_parameters(request), n)
+        offset, length = read_stretch(_parameters(request), self._finder.first_offset, n)
         text = self._finder.read_digits(offset, length)
         head = {"constant": self._finder.constant, "n": n, "offset": offset}
         return JSONResponse({**head, "length": length, "digits": text})
@@ -195,7 +196,7 @@ class Api:
         while not (await asyncio.wait({future}, timeout=_TICK))[0]:
             if await request.is_disconnected():
                 job.cancel()
-                future.add_done_callback(lambda done: done.exception())
+                future.add_done_callback(_forget)
                 raise _Gone
         return future.result()
 
@@ -289,6 +290,13 @@ async def _events(job: "Job[Answer]") -> AsyncIterator[str]:
             yield f"event: problem\ndata: {bytes(reply.body).decode()}\n\n"
     finally:
         job.cancel()
+        future.add_done_callback(_forget)
+
+
+def _forget(done: "asyncio.Future[Any]") -> None:
+    """Nobody waits for it any more: what it raises is not to be told on the terminal."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _event(name: str, body: dict[str, object]) -> str:

@@ -107,7 +107,7 @@ function showDifference(body, match, bitmap, info) {
 async function showContext(body, match, bitmap, info, signal) {
   const { width, height } = info;
   const wanted = match.offset - ROWS_AROUND * width;
-  const start = Math.max(1, wanted);
+  const start = Math.max(info.first_offset, wanted);
   const length = Math.min(info.most_digits, wanted + (2 * ROWS_AROUND + height) * width - start);
   const frame = make("div", { className: "context" });
   frame.setAttribute("aria-busy", "true");
@@ -134,7 +134,7 @@ function fillContext(frame, digits, first, match, info) {
   const lines = rows.map((row, down) => {
     const inside = down >= marked && down < marked + info.height;
     return make("tr", { className: inside ? "inside" : "" },
-      make("th", { scope: "row", textContent: formatNumber(Math.max(1, first + down * info.width)) }),
+      make("th", { scope: "row", textContent: formatNumber(Math.max(info.first_offset, first + down * info.width)) }),
       make("td", {}, inside ? make("mark", { textContent: row }) : row));
   });
   const last = match.offset + match.sequence.length - 1;

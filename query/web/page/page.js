@@ -12,7 +12,7 @@ import { createOptions } from "./options.js";
 import { colourOf, drawSmall, inkOn } from "./pictures.js";
 import { createSearch } from "./search.js";
 import { createSource } from "./source.js";
-import { formatNumber, inRows, symbolOf } from "./wording.js";
+import { formatNumber, inRows, symbolOf, whereFrom } from "./wording.js";
 
 const PAUSE_MS = 250;
 
@@ -232,7 +232,7 @@ function fillPage(info, grid, onExample) {
   const { width, height, greys } = info;
   byId("lead").textContent =
     `A picture of ${width} × ${height} pixels in ${greys.length} shades is ${width * height} digits. Somewhere in ` +
-    `the first ${formatNumber(info.digits)} decimals of ${symbol} stand the ${width * height} that look most like it.`;
+    `${whereFrom(info)} of ${symbol} stand the ${width * height} that look most like it.`;
   byId("server-line").textContent =
     `pilogo ${info.version} · ${formatNumber(info.digits)} decimals of ${symbol} · ` +
     (info.index ? "with an index" : "no index: every window is compared");

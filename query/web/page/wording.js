@@ -56,6 +56,13 @@ export function howMany(answer, pixels) {
   return `The ${count > 1 ? `${formatNumber(count)} ` : ""}closest of ${windows}.`;
 }
 
+/** What is searched: "the first 1,000,000,000 decimals", "the decimals 250,001 to 1,000,000". */
+export function whereFrom(info) {
+  if (info.first_offset === 1) return `the first ${formatNumber(info.digits)} decimals`;
+  const last = info.first_offset + info.digits - 1;
+  return `the decimals ${formatNumber(info.first_offset)} to ${formatNumber(last)}`;
+}
+
 /** How an answer was got, what it may lack, and how long it took. */
 export function howGot(answer) {
   const seconds = formatSeconds(answer.seconds);
@@ -66,7 +73,9 @@ export function howGot(answer) {
   const source = answer.mode === "scan" ? "a scan" : `the ${answer.mode}`;
   const count = answer.matches.length;
   const many = count === 10 ? "ten" : formatNumber(count);
-  return `From ${source}: expected to lack ${formatExpected(answer.expected_missed)} of the ${many}. ${seconds}.`;
+  const gaps = (answer.uncovered ?? []).map(([first, last]) => `${formatNumber(first)} to ${formatNumber(last)}`);
+  const not = gaps.length ? `Not covered: offsets ${gaps.slice(0, 3).join(", ")}${gaps.length > 3 ? ", …" : ""}. ` : "";
+  return `${not}From ${source}: expected to lack ${formatExpected(answer.expected_missed)} of the ${many}. ${seconds}.`;
 }
 
 /** What an exact scan says about the answer that it was asked to verify. */
