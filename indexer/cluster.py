@@ -14,6 +14,7 @@ import itertools
 import os
 import queue
 import re
+import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -81,6 +82,7 @@ def connect(address: str) -> "Iterator[Cluster]":
                     # mapped files count as a worker's memory: it would be ended for reading
                     memory_limit=0,
                     silence_logs="CRITICAL",
+                    preload=[__name__],  # dask_setup, below
                 )
             )
         try:
@@ -100,6 +102,11 @@ def connect(address: str) -> "Iterator[Cluster]":
         cluster = Cluster(client, address)
         cluster.require_same_version()
         yield cluster
+
+
+def dask_setup(worker: object) -> None:
+    """Runs in each process of local:N: a terminal's Ctrl-C is for the one that was called."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

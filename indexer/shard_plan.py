@@ -15,7 +15,9 @@ _SHARD_WINDOWS = 1 << 30
 _DISK_BYTES_A_SECOND = 400e6
 _SECONDS_A_READ = 1e-4
 _SECONDS_A_ROUND = 0.02
-_ROUNDS = 4
+_ROUNDS = 2
+_SECONDS_A_TASK = 1e-3
+_TASKS_A_THREAD = 2
 _SCAN_SECONDS_A_WINDOW = 2.0e-10
 _SECONDS_A_LIST = 4e-8
 _SECONDS_A_WINDOW = 2e-10
@@ -26,7 +28,8 @@ _WINDOWS_POWER, _SCORED_POWER = 0.40, 0.31
 _LARGEST_COMPUTED = 10**11
 _ASSUMED = (
     "this machine's rate of coding; disks of 0.4 GB/s and 10,000 reads a second and thread;",
-    f"{_ROUNDS} rounds of 20 ms a question; growth as measured up to 10^9 (benchmarks/index.py)",
+    f"{_ROUNDS} rounds of 20 ms a question, 1,000 tasks a second from one scheduler;",
+    "growth as measured up to 10^9 (benchmarks/index.py)",
 )
 
 
@@ -47,6 +50,7 @@ class ScalePlan:
     query_seconds: float
     reads: int
     resident: bool
+    tasks: int
 
 
 def choose_shards(n: int, wanted: int | None, n_threads: int) -> int:
@@ -75,6 +79,7 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
     work = lists * _SECONDS_A_LIST + windows * _SECONDS_A_WINDOW + scored * _SECONDS_A_CANDIDATE
     reads = 0 if resident else int(lists + scored)
     at_once = workers * threads
+    tasks = min(count, _TASKS_A_THREAD * at_once) if workers > 1 else 0
     from_disk = n / workers > available_memory()
     scan = n * _SCAN_SECONDS_A_WINDOW / at_once
     return ScalePlan(
@@ -88,11 +93,12 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
         memory_bytes=threads * shard.memory_bytes,
         build_seconds=turns * (shard.seconds + (threads - 1) * waits) + cutting,
         scan_seconds=max(scan, n / workers / _DISK_BYTES_A_SECOND) if from_disk else scan,
-        query_seconds=_ROUNDS * _SECONDS_A_ROUND
+        query_seconds=_ROUNDS * (_SECONDS_A_ROUND + tasks * _SECONDS_A_TASK)
         + work / at_once
         + reads * _SECONDS_A_READ / at_once,
         reads=reads,
         resident=resident,
+        tasks=tasks,
     )
 
 
@@ -147,6 +153,11 @@ def _weakest(plan: ScalePlan) -> str:
         return (
             f"memory while building: {gigabytes(plan.memory_bytes)} a machine, "
             f"{gigabytes(available_memory())} here"
+        )
+    if _ROUNDS * plan.tasks * _SECONDS_A_TASK > plan.query_seconds / 2:
+        return (
+            f"the scheduler: {plan.tasks:,} tasks a round; fewer threads and larger groups, or "
+            "several stores with a scheduler each"
         )
     if not plan.resident:
         return (

@@ -287,3 +287,32 @@ def test_commands_on_a_cluster(home, tmp_path, soundcloud):
     assert found["certified"] is True
     assert found["matches"][0]["offset"] == Finder(home).find(soundcloud).matches[0].offset
     assert "recall" in pilogo("verify", "--logos", "3", "--metric", "l1", "--missed", "1")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "killed"])
+def test_a_build_that_is_interrupted_goes_on(home, sharded, tmp_path, again):
+    target = tmp_path / "home"
+    shutil.copytree(home / f"pi-{N}", target / f"pi-{N}")
+    command = [*COMMAND, "build", "--digits", "1e7", "--shards", str(K), "--home", str(target)]
+    work = target / f"pi-{N}" / "shards.wip"
+    building = subprocess.Popen(
+        [*command, "--scheduler", "local:2"],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while len(list(work.glob("pi-*/index"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    # as a terminal does it: the whole group hears it
+    os.killpg(building.pid, signal.SIGKILL if again else signal.SIGINT)
+    began = time.monotonic()
+    told = building.communicate(timeout=30)[1]
+    if not again:
+        assert building.returncode == 130, told
+        assert "Traceback" not in told
+        assert time.monotonic() - began < 5
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert files_of(target / f"pi-{N}" / "shards") == files_of(sharded / f"pi-{N}" / "shards")
+    assert not work.exists()

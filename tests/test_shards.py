@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from indexer import shard_build
 from indexer.corpus import held_out_logos
 from indexer.digits import choose_store, find_store, read_store
-from indexer.errors import StoreDamaged, StoreError, StoreForeign
+from indexer.errors import StoreDamaged, StoreError, StoreForeign, UsageError
 from indexer.home import StoreName, parse_store_name
 from indexer.shard_build import build_shards, make_shard, run_here
-from indexer.shards import cut, read_shards, shard_places, shards_folder
+from indexer.shard_plan import choose_shards, describe_scale, plan_scale
+from indexer.shards import MOST_SHARDS, cut, read_shards, shard_places, shards_folder
 from indexer.summary import hash_without, merge_decimal_hash
 from indexer.window import count_windows
 from query.finder import Finder
@@ -361,3 +362,32 @@ def test_check_looks_into_every_shard(small):
     assert f"next: pilogo build --digits 3e5 --home {small.folder.parent}" in str(
         found.files[-1].damage
     )
+
+
+def test_a_plan_for_many_machines():
+    one, many = (plan_scale(10**12, workers, None, 2e7) for workers in (64, 640))
+    assert one.n_shards * count_windows(one.shard.n_windows + 83) >= count_windows(10**12)
+    total = one.disk_bytes * one.workers
+    assert 15 * 10**12 < total < 15.1 * 10**12  # 14 bytes a window, and the decimals
+    assert many.disk_bytes * 9 < one.disk_bytes
+    assert many.build_seconds * 5 < one.build_seconds
+    assert many.scan_seconds < one.scan_seconds
+    larger = plan_scale(10**14, 64, None, 2e7)
+    assert larger.n_shards == MOST_SHARDS
+    assert 50 < larger.build_seconds / one.build_seconds < 200
+    assert not one.resident
+    assert plan_scale(10**9, 8, None, 2e7).resident
+    assert plan_scale(10**12, 64, 64_000, 2e7).n_shards == 64_000
+    told = describe_scale(one)
+    assert "10^12" in told
+    assert "breaks first" in told
+    assert "assumed" in told
+    with pytest.raises(UsageError, match="an index of one store holds at most"):
+        plan_scale(10**12, 64, 10, 2e7)
+
+
+@pytest.mark.parametrize(("n", "wanted", "threads", "expected"),
+                         [(10**7, None, 1, 1), (10**7, None, 4, 4), (10**7, 9, 4, 9),
+                          (90, 9, 4, 7), (3 * 2**30, None, 2, 3)])  # fmt: skip
+def test_how_many_shards(n, wanted, threads, expected):
+    assert choose_shards(n, wanted, threads) == expected
