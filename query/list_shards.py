@@ -28,8 +28,10 @@ from query.ranking import Best, Ranking
 _LARGEST_SLICE = 1 << 21
 _SMALLEST_SLICE = 1 << 16
 _SLICES = 64
-# Under so many windows a second thread is not worth its start.
-_WORTH_THREADS = 2_000_000
+# Under so many windows a second thread is not worth its start; to open a list costs as much as to
+# look at so many of them.
+_WORTH_THREADS = 2_500_000
+_WINDOWS_A_LIST = 200
 # Of a pass over many windows a sample is looked at first: every such list, chosen by its cell.
 _SAMPLE = 16
 _HASH = np.uint32(0x9E3779B1)
@@ -142,7 +144,7 @@ class ListShards:
             shard = self._shards[number]
             slices += [_Slice(shard, probes, begin, end) for begin, end in _ranges(probes)]
         queue = _Queue(slices, taken.previous, best, lowest)
-        queue.run(self._threads if total > _WORTH_THREADS else 1)
+        queue.run(self._threads if total + _WINDOWS_A_LIST * n_lists > _WORTH_THREADS else 1)
         return Work(n_lists, queue.n_scanned, queue.n_scored)
 
     @property
