@@ -5,15 +5,13 @@ without AVX-512 VNNI. For those with it the routine of indexer/coding_assembly.p
 times as fast as the matrix products.
 """
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cells import LARGEST_BITS, Coder
 from indexer.coding_assembly import BLOCK, BLOCK_DIGITS, JOB, PASS, QUADS, assembly
 from indexer.errors import UsageError
-from indexer.ir import MachineCode, host_features
+from indexer.ir import MachineCode, host_features, once
 from indexer.projection import FEATURES
 from indexer.window import SHADES, WINDOW, count_windows
 
@@ -124,7 +122,7 @@ def _records(centres: NDArray[np.int8]) -> NDArray[np.int32]:
     return np.concatenate([weights, starts[..., None], keys[..., None]], axis=-1, dtype=np.int32)
 
 
-@cache
+@once
 def _machine_code() -> MachineCode:
     """The routine, compiled once a process."""
     return MachineCode(assembly())

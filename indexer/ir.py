@@ -8,14 +8,18 @@ load from its cache; and there is no cache of code to keep, trust or invalidate.
 """
 
 import ctypes
+import threading
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
-from typing import Protocol, TypeVar
+from functools import cache, wraps
+from typing import ParamSpec, Protocol, TypeVar
 
 import llvmlite.binding as llvm
 import numpy as np
 
 from indexer.errors import UsageError
+
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made")
 
 
 class JobFields:
@@ -203,6 +207,26 @@ def compile_module(
         manager = passes.getModulePassManager()
     manager.run(module, passes)
     return machine, module
+
+
+def once(make: Callable[Arguments, Made]) -> Callable[Arguments, Made]:
+    """What `make` gives for its arguments, made once a process and kept.
+
+    functools.cache lets two threads make two, and drops one: machine code would be freed under
+    whoever runs it.
+    """
+    kept: dict[object, Made] = {}
+    lock = threading.RLock()
+
+    @wraps(make)
+    def first(*arguments: Arguments.args, **named: Arguments.kwargs) -> Made:
+        key = arguments, tuple(named.items())
+        with lock:
+            if key not in kept:
+                kept[key] = make(*arguments, **named)
+            return kept[key]
+
+    return first
 
 
 class MachineCode:

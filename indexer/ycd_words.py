@@ -6,12 +6,11 @@ the first of those, and spell its last 19 digits.
 """
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.ir import Job, JobFields, MachineCode, load, loop, row, store
+from indexer.ir import Job, JobFields, MachineCode, load, loop, once, row, store
 from indexer.ycd_header import WORD_BYTES, WORD_DIGITS
 
 WORD_LIMIT = 10**WORD_DIGITS
@@ -40,19 +39,15 @@ def decode_words_jit(words: NDArray[np.uint64]) -> tuple[NDArray[np.uint8], int]
     digits = np.empty(len(words) * WORD_DIGITS, np.uint8)
     job = Job(_JOB)
     job.set(words=words.ctypes.data, digits=digits.ctypes.data, n_words=len(words))
-    _routine()(job.address)
+    _compiled()[1](job.address)
     return digits, job.get("n_sound")
 
 
-@cache
-def _machine_code() -> MachineCode:
-    """The routine, compiled once a process."""
-    return MachineCode(_assembly())
-
-
-@cache
-def _routine() -> Callable[[int], None]:
-    return _machine_code().routine("decode")
+@once
+def _compiled() -> tuple[MachineCode, Callable[[int], None]]:
+    """The routine, and the code it lives in."""
+    code = MachineCode(_assembly())
+    return code, code.routine("decode")
 
 
 def _assembly() -> str:

@@ -1,8 +1,6 @@
 """The compiled scan: instruction sets of this processor, and the routine of each."""
 
-from functools import cache
-
-from indexer.ir import Job, MachineCode, available_sets, choose_set, features_without
+from indexer.ir import Job, MachineCode, available_sets, choose_set, features_without, once
 from query.assembly import assembly
 from query.assembly.layout import INSTRUCTION_SETS, InstructionSet
 
@@ -27,7 +25,7 @@ class Kernel:
         self._scan(job.address)
 
 
-@cache
+@once
 def _kernel(isa: InstructionSet) -> Kernel:
     return Kernel(isa)
 

@@ -13,14 +13,13 @@ first two lose is for the caller to foresee.
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cells import CODEWORDS, GROUPS, LARGEST_BITS, SUBCODES
-from indexer.ir import Job, MachineCode, choose_set, features_without
+from indexer.ir import Job, MachineCode, choose_set, features_without, once
 from indexer.window import WINDOW, count_windows
 from query.assembly.layout import InstructionSet
 from query.assembly.list_layout import (
@@ -212,7 +211,7 @@ class ListKernel:
         return pairs
 
 
-@cache
+@once
 def _kernel(isa: InstructionSet) -> ListKernel:
     return ListKernel(isa)
 

@@ -19,12 +19,11 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.ir import MachineCode
+from indexer.ir import MachineCode, once
 from query.assembly.convolve import BLOCK, convolve_assembly
 
 # Distances above the lowest that are not put on a lattice.
@@ -91,7 +90,7 @@ class Law:
         return min(self.lowest + point * self._unit, self.highest)
 
 
-@cache
+@once
 def _compiled() -> tuple[MachineCode, Callable[[int], None]]:
     """The routine of query/assembly/convolve.py, and the code it lives in; made once (15 ms)."""
     code = MachineCode(convolve_assembly())

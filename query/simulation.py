@@ -12,14 +12,13 @@ is, number for number, what these say of the same uniforms, in a seventh of the 
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.cells import CODEWORDS, GROUPS, SUBCODES, Coder
-from indexer.ir import MachineCode
+from indexer.ir import MachineCode, once
 from indexer.projection import DIRECTIONS, FEATURES
 from indexer.window import SHADES, WINDOW
 from query.assembly.simulate import (
@@ -36,7 +35,7 @@ from query.assembly.simulate import (
 _ALIGNMENT = 64
 
 
-@cache
+@once
 def _compiled() -> tuple[MachineCode, Callable[[int], None]]:
     """The routine of query/assembly/simulate.py, and the code it lives in; made once (20 ms)."""
     code = MachineCode(simulate_assembly(), light=True)

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -591,3 +592,28 @@ def test_a_path_that_is_not_there_says_so(tmp_path):
     missing = tmp_path / "Pi - 0.ycd"
     assert find_set(missing) == [missing]
     refused("cannot be read: No such file", open_set, find_set(missing))
+
+
+# In a process of its own: machine code that is freed while it runs ends it.
+_MANY_THREADS = """
+import threading
+import numpy as np
+from indexer.ycd_words import decode_words_jit
+words = np.arange(200_000, dtype=np.uint64)
+start = threading.Barrier(8)
+def decode():
+    start.wait()
+    for _ in range(20):
+        decode_words_jit(words)
+threads = [threading.Thread(target=decode) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+"""
+
+
+def test_threads_that_decode_first_compile_once():
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", _MANY_THREADS], cwd=Path(__file__).parent.parent, check=False
+        )
+        assert done.returncode == 0
