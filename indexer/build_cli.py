@@ -111,11 +111,13 @@ def build(**options: Any) -> None:
 def _is_sharded(store: "DigitStore | None", name: "StoreName", options: dict[str, Any]) -> bool:
     """Whether the index is, or is to be, one of shards."""
     from indexer.build_plan import LARGEST_INDEX  # noqa: PLC0415
-    from indexer.shards import shards_folder  # noqa: PLC0415
+    from indexer.shards import is_half_cut, shards_folder  # noqa: PLC0415
 
     if options["shards"] or options["into"] or options["scheduler"]:
         return True
-    there = store is not None and (bool(store.packed) or shards_folder(store.folder) is not None)
+    there = store is not None and (
+        bool(store.packed) or shards_folder(store.folder) is not None or is_half_cut(store.folder)
+    )
     return there or name.n > LARGEST_INDEX
 
 
@@ -157,23 +159,36 @@ def _build_one(store: "DigitStore | None", name: "StoreName", options: dict[str,
 def _build_shards(store: "DigitStore | None", name: "StoreName", options: dict[str, Any]) -> None:
     """Shards with an index each, here or by the workers of a cluster."""
     from indexer.build_plan import measure_rate, plan_build  # noqa: PLC0415
-    from indexer.shard_build import build_shards, run_here, run_there  # noqa: PLC0415
+    from indexer.shard_build import (  # noqa: PLC0415
+        build_shards,
+        run_here,
+        run_there,
+        unfinished_shards,
+    )
     from indexer.shard_plan import choose_shards, describe_shards  # noqa: PLC0415
     from indexer.shards import shards_folder  # noqa: PLC0415
 
     threads, replace, scheduler = options["threads"], options["replace"], options["scheduler"]
     folder = shards_folder(store.folder) if store else None
     there = folder is not None and not replace
-    wanted: int | None = options["shards"]
+    wanted, into = options["shards"], options["into"]
+    for path in into:
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"--into {path} is no folder")
+    if there and wanted:  # as it was cut, where more were asked for than there are windows
+        wanted = choose_shards(name.n, wanted, 1)
     runner, n_threads = None, threads
     if scheduler and not options["dry_run"]:
         from indexer.cluster import connect  # noqa: PLC0415
 
         cluster = click.get_current_context().with_resource(connect(scheduler))
         runner, n_threads = run_there(cluster), sum(cluster.workers().values())
+    if store and not there and not wanted and (begun := unfinished_shards(store)):
+        wanted, into = begun
+        _say(f"going on with {wanted} shards that were begun")
     if not there:
         wanted = choose_shards(name.n, wanted, n_threads if scheduler else 1)
-        click.echo(describe_shards(name, wanted, threads, measure_rate()), err=True)
+        click.echo(describe_shards(name, wanted, n_threads, measure_rate()), err=True)
         if store is None:
             _plan_decimals(plan_build(min(name.n, 10**9), threads), name, options)
     elif options["dry_run"]:
@@ -187,7 +202,7 @@ def _build_shards(store: "DigitStore | None", name: "StoreName", options: dict[s
             store,
             wanted,
             runner or run_here(report, _say),
-            into=options["into"],
+            into=into,
             threads=1 if scheduler else threads,
             replace=replace,
             progress=report,

@@ -19,6 +19,7 @@ _BASE_MEMORY = 350_000_000
 SMALLEST_PART = 1 << 18
 # Windows of one index: plans, merges and repairs stay of one size.
 LARGEST_INDEX = 1 << 32
+LEARNING_SECONDS = 6
 # Seconds a window on one thread of the machine of ARCHITECTURE.md, beside coding.
 _SORT_SECONDS = 3.0e-8
 _MERGE_SECONDS = 4.0e-8
@@ -73,7 +74,9 @@ def plan_build(
         n_lists=n_lists,
         threads=threads,
         part_windows=part_windows,
-        seconds=6 + n_windows * a_window + (index_bytes + work_bytes) / _BYTES_A_SECOND,
+        seconds=LEARNING_SECONDS
+        + n_windows * a_window
+        + (index_bytes + work_bytes) / _BYTES_A_SECOND,
         memory_bytes=_BASE_MEMORY + max(threads * coding, threads * merging + tables),
         disk_bytes=index_bytes + work_bytes,
         index_bytes=index_bytes,

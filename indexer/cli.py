@@ -144,11 +144,6 @@ def _recomputer(
     from indexer.resources import gigabytes  # noqa: PLC0415
 
     for entry in (entry for entry in entries if entry.store):
-        if entry.first_offset > 1:
-            raise UsageError(
-                f"{entry.folder} begins at offset {entry.first_offset:,}; only decimals from "
-                "offset 1 on can be computed again"
-            )
         plan = require_recompute(entry.n, entry.constant, threads)
         click.echo(
             f"computing {entry.n:,} decimals of {entry.constant} again, {threads} threads: "
@@ -205,6 +200,12 @@ def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
     )
 
     entries = stores_to_check(home, digits, constant)
+    if recompute:
+        for part in [entry for entry in entries if entry.first_offset > 1]:
+            click.echo(f"{part.folder.name} is left out: it does not begin at offset 1", err=True)
+        entries = [entry for entry in entries if entry.first_offset == 1]
+        if not entries:
+            raise UsageError("only decimals from offset 1 on can be computed again")
     with draw_progress(progress) as report:
         again = _recomputer(entries, threads, report) if recompute else None
         findings = check_stores(entries, again, report)

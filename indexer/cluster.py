@@ -15,6 +15,8 @@ import os
 import queue
 import re
 import signal
+import socket
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from indexer.errors import ClusterError, UsageError
+from indexer.errors import ClusterError, UsageError, reason
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-_LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
-_ADDRESS = re.compile(r"(tcp|tls|ucx)://\S+:[0-9]{1,5}")
+_LOCAL = re.compile(r"local:([1-9][0-9]?)")
+_ADDRESS = re.compile(r"tcp://(\S+):([1-9][0-9]{0,4})")
+_LARGEST_PORT = 65535
 # How long a scheduler may take to answer, and its first worker to come.
 _SECONDS = 10
 # How often a look is taken at whether scheduler and workers are still there.
@@ -45,10 +48,11 @@ class WorkersGone:
 
 def check_scheduler(text: str) -> str:
     """UsageError unless the text is an address of a scheduler, or local:N."""
-    if not _LOCAL.fullmatch(text) and not _ADDRESS.fullmatch(text):
+    match = _ADDRESS.fullmatch(text)
+    if not _LOCAL.fullmatch(text) and not (match and int(match[2]) <= _LARGEST_PORT):
         raise UsageError(
             f"the scheduler {text[:60]!r} is no address; allowed are tcp://HOST:PORT, and local:N "
-            "for N processes on this machine"
+            "for N processes on this machine, 1 to 99"
         )
     return text
 
@@ -69,22 +73,24 @@ def connect(address: str) -> "Iterator[Cluster]":
             "next: pip install 'pilogo[cluster]'"
         ) from None
     local = _LOCAL.fullmatch(address)
+    if not local:
+        _require_listener(address)
     with contextlib.ExitStack() as stack:
         where: Any = address
         if local:
-            stack.enter_context(_quiet_start())
-            where = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=int(local[1]),
-                    threads_per_worker=1,
-                    processes=True,
-                    dashboard_address=None,
-                    # mapped files count as a worker's memory: it would be ended for reading
-                    memory_limit=0,
-                    silence_logs="CRITICAL",
-                    preload=[__name__],  # dask_setup, below
+            with _quiet_start():
+                where = stack.enter_context(
+                    distributed.LocalCluster(
+                        n_workers=int(local[1]),
+                        threads_per_worker=1,
+                        processes=True,
+                        dashboard_address="127.0.0.1:0",  # any port: 8787 may be taken
+                        # mapped files count as a worker's memory: it would be ended for reading
+                        memory_limit=0,
+                        silence_logs="CRITICAL",
+                        preload=[__name__],  # dask_setup, below
+                    )
                 )
-            )
         try:
             client = stack.enter_context(
                 distributed.Client(where, timeout=_SECONDS, set_as_default=False)
@@ -104,20 +110,39 @@ def connect(address: str) -> "Iterator[Cluster]":
         yield cluster
 
 
+def _require_listener(address: str) -> None:
+    """ClusterError at once where nothing listens: dask would try for ten seconds."""
+    host, port = address.removeprefix("tcp://").rsplit(":", 1)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()
+    except (OSError, UnicodeError) as error:
+        raise ClusterError(
+            f"no scheduler answers at {address}: {reason(error)}; next: dask scheduler"
+        ) from None
+
+
 def dask_setup(worker: object) -> None:
-    """Runs in each process of local:N: a terminal's Ctrl-C is for the one that was called."""
+    """Runs in each process of local:N, also one that is started in a dead one's place."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def _quiet_start() -> Iterator[None]:
-    """One BLAS and OpenMP thread in each process that is started: parallel are the tasks."""
+    """Processes that are started meanwhile: one BLAS thread each, and deaf to Ctrl-C.
+
+    Parallel are the tasks, and Ctrl-C is for the process that was called: it is not heard for the
+    second or two that this takes, so that what is started inherits that it is ignored.
+    """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
     try:
         yield
     finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)

@@ -46,7 +46,7 @@ class Packed(Protocol):
 
 
 class PackedDecimals:
-    """The first n decimals of a .ycd set, unpacked where they are read; remedy is for messages."""
+    """The first n decimals of a .ycd set, unpacked where they are read; remedy ends messages."""
 
     def __init__(self, packed: Packed, n: int, remedy: str) -> None:
         self._packed = packed
@@ -63,4 +63,5 @@ class PackedDecimals:
         try:
             return self._packed.read(begin, end)
         except SourceError as error:
-            raise StoreDamaged(f"{error}; {self._remedy}") from None
+            remedy = f"; {self._remedy}" if self._remedy else ""
+            raise StoreDamaged(f"{error}{remedy}") from None

@@ -345,18 +345,20 @@ def choose_store(
         folders = {name.n: named[name] for name in there}
     fitting = [n for n in folders if digits is None or n >= digits]
     if not fitting:
-        raise _no_store(home, StoreName(constant, digits or DEFAULT_DIGITS, wanted), folders)
+        raise _no_store(home, StoreName(constant, digits or 0, wanted), folders)
     return read_store(folders[max(fitting) if digits is None else min(fitting)])
 
 
 def _no_store(home: Path, wanted: StoreName, folders: dict[int, Path]) -> StoreMissing:
     have = f"the largest there has {max(folders):,}" if folders else "there is none"
-    begin, command = "", f"compute {short_count(wanted.n)}"
+    n = wanted.n or (DEFAULT_DIGITS if wanted.first_offset == 1 else 0)
+    count = f"{n:,} decimals" if n else "decimals"
+    begin, command = "", f"compute {short_count(n)}"
     if wanted.first_offset > 1:
         begin = f" from offset {wanted.first_offset:,} on"
         command = f"import FILE --from {wanted.first_offset}"
     return StoreMissing(
-        f"no store of {wanted.n:,} decimals of {wanted.constant}{begin} in {home}: {have}; "
+        f"no store of {count} of {wanted.constant}{begin} in {home}: {have}; "
         f"next: {digits_command(command, wanted.constant, home)}"
     )
 

@@ -40,7 +40,7 @@ class Count(_IntParam):
         number = self._parse(text) if len(text) <= 40 else None
         if number is None or not self._low <= number <= self._high:
             self.fail(
-                f"{text[:40]!r} is not allowed; a whole number from {self._low} to "
+                f"{text[:40]!r} is not allowed; a whole number from {self._low:,} to "
                 f"{self._high:,} is, written like 1e7, 10^7, 10000000 or 10,000,000",
                 param,
                 ctx,

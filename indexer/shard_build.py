@@ -28,7 +28,7 @@ from indexer.index_folders import WORK_DOCUMENT
 from indexer.index_manifest import CODER_NAME
 from indexer.learning import SEED, learn_coder
 from indexer.locks import locked
-from indexer.manifest import DECIMALS_NAME, Manifest
+from indexer.manifest import DECIMALS_NAME, MANIFEST_NAME, Manifest
 from indexer.progress import Progress, Step, Tally, silent
 from indexer.shard_folders import (
     publish_shards,
@@ -77,6 +77,9 @@ def run_here(progress: Progress = silent, say: Say | None = None) -> Runner:
     """A runner that makes one shard after the other in this process."""
 
     def run(tasks: Sequence[ShardTask]) -> Iterator[ShardFacts]:
+        missing = [task for task in tasks if not (task.home / str(task.name)).exists()]
+        if missing:  # as build_index does: decimals that are not sound are not indexed
+            read_store(tasks[0].source).require_sound(tasks[0].threads, progress)
         for number, task in enumerate(tasks, 1):
             if say and len(tasks) > 1:
                 say(f"shard {number} of {len(tasks)}: {task.name}")
@@ -119,9 +122,17 @@ def build_shards(  # noqa: PLR0913 - what to build, how, and by whom
     with translated_os_errors(store.folder), locked(home, name):
         restore_shards(store.folder)
         there = shards_folder(store.folder)
-        if there and not replace:
-            return _mend(store, there, n_shards, runner, threads, progress)
         work = store.folder / WORK_NAME
+        if there and not replace:
+            if into:
+                raise StoreForeign(
+                    f"{there} has its shards already, and --into is for new ones; next: "
+                    f"{build_command(store.folder, replace=True, shards=n_shards)} --into …"
+                )
+            _mend(store, there, n_shards, runner, threads, progress)
+            remove_shards(work)  # of a replacement that was begun and not gone on with
+            return there
+        before = _outside(store, there)
         require_ours(store.folder / SHARDS)
         require_ours(work)
         names = cut(store.name, n_shards or 1)
@@ -139,9 +150,12 @@ def build_shards(  # noqa: PLR0913 - what to build, how, and by whom
             shards = [
                 _moved(facts, homes[number % len(homes)]) for number, facts in enumerate(shards)
             ]
-        _require_hash(store, shards, tasks[-1])
+        _require_hash(store, shards, tasks)
         write_shards(work, ShardsManifest(store.name, store.record.sha256, record, tuple(shards)))
-        return publish_shards(store.folder)
+        made = publish_shards(store.folder)
+        for left in before - {made / shard.folder for shard in shards}:
+            say(f"no longer used: {left}, a shard of the set before; remove it")
+        return made
 
 
 def _run(runner: Runner, tasks: Sequence[ShardTask], progress: Progress) -> list[ShardFacts]:
@@ -231,6 +245,26 @@ def _cut_decimals(task: ShardTask, progress: Progress) -> DigitStore:
         return store_of(work.publish(manifest, replace=True), manifest)
 
 
+def _outside(store: DigitStore, folder: Path | None) -> set[Path]:
+    """The shards of a set that stand outside of the store."""
+    if folder is None:
+        return set()
+    with contextlib.suppress(StoreDamaged):
+        found = read_shards(store, folder).shards
+        return {Path(shard.folder) for shard in found if Path(shard.folder).is_absolute()}
+    return set()
+
+
+def unfinished_shards(store: DigitStore) -> tuple[int, list[Path]] | None:
+    """(number, folders to put them in) of shards that were begun and not finished."""
+    try:
+        document = json.loads((store.folder / WORK_NAME / WORK_DOCUMENT).read_bytes())
+        count, into = len(document["shards"]), [Path(text) for text in document["into"]]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return (count, into) if _purpose(store, cut(store.name, count), into) == document else None
+
+
 def _mend(
     store: DigitStore,
     folder: Path,
@@ -266,12 +300,7 @@ def _prepare(
     store: DigitStore, work: Path, names: Sequence[StoreName], homes: Sequence[Path]
 ) -> None:
     """A work folder for these very shards: an earlier run's, or an empty one."""
-    purpose = {
-        "decimals_sha256": store.record.sha256,
-        "seed": SEED,
-        "shards": [str(name) for name in names],
-        "into": [str(home) for home in homes],
-    }
+    purpose = _purpose(store, names, homes)
     document = work / WORK_DOCUMENT
     try:
         same = json.loads(document.read_bytes()) == purpose
@@ -282,6 +311,18 @@ def _prepare(
         work.mkdir()
         write_file(document, json.dumps(purpose).encode())
         sync_folder(store.folder)
+
+
+def _purpose(
+    store: DigitStore, names: Sequence[StoreName], homes: Sequence[Path]
+) -> dict[str, object]:
+    """What decides the work but for the threads."""
+    return {
+        "decimals_sha256": store.record.sha256,
+        "seed": SEED,
+        "shards": [str(name) for name in names],
+        "into": [str(home) for home in homes],
+    }
 
 
 def _coder(work: Path, n_windows: int, progress: Progress, say: Say) -> FileRecord:
@@ -298,14 +339,23 @@ def _coder(work: Path, n_windows: int, progress: Progress, say: Say) -> FileReco
     return FileRecord(len(content), hashlib.sha256(content).hexdigest())
 
 
-def _require_hash(store: DigitStore, shards: Sequence[ShardFacts], last: ShardTask) -> None:
-    """StoreDamaged unless the shards together have the decimal hash of the store."""
+def _require_hash(
+    store: DigitStore, shards: Sequence[ShardFacts], tasks: Sequence[ShardTask]
+) -> None:
+    """StoreDamaged unless the shards together have the decimal hash of the store.
+
+    Then the source is read through, so that the place can be named, and the shards are given up.
+    """
+    last = tasks[-1]
     end = find_store(last.home, *last.name)
     if end is None:
         raise StoreDamaged(f"{last.home / str(last.name)} is gone")
     tail = end.open()[-OVERLAP:].tobytes().decode("ascii")
     found = merge_decimal_hash(merged_hash(shards), int(tail), OVERLAP)
     if found != store.summary.decimal_hash:
+        for task in tasks:
+            (task.home / str(task.name) / MANIFEST_NAME).unlink(missing_ok=True)
+        store.require_sound(last.threads)
         raise StoreDamaged(
             f"the decimals cut from {store.path} have the decimal hash {found}, and its manifest "
             f"says {store.summary.decimal_hash}: `pilogo digits check` tells where"

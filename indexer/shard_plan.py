@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from indexer.build_plan import BuildPlan, plan_build
+from indexer.build_plan import LARGEST_INDEX, LEARNING_SECONDS, BuildPlan, plan_build
+from indexer.errors import UsageError
 from indexer.home import StoreName
 from indexer.resources import available_memory, duration, gigabytes, usable_threads
 from indexer.shards import MOST_SHARDS, OVERLAP
@@ -64,6 +65,11 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
     """What n decimals take on so many machines; rate is windows coded a second on one thread."""
     threads = usable_threads()
     n_windows = count_windows(n)
+    if n_windows > MOST_SHARDS * LARGEST_INDEX:
+        raise UsageError(
+            f"{n:,} decimals are more than one store holds: {MOST_SHARDS:,} shards of "
+            f"{LARGEST_INDEX:,} windows; plan for several stores"
+        )
     count = choose_shards(n, n_shards, workers * threads)
     shard = plan_build(-(-n_windows // count) + OVERLAP, 1, rate, _largest_lists(n))
     # every thread builds a shard of its own; the last turn may leave some without
@@ -91,7 +97,7 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
         disk_bytes=-(-written // workers),
         work_bytes=threads * (shard.disk_bytes - shard.index_bytes),
         memory_bytes=threads * shard.memory_bytes,
-        build_seconds=turns * (shard.seconds + (threads - 1) * waits) + cutting,
+        build_seconds=turns * (shard.seconds - LEARNING_SECONDS + (threads - 1) * waits) + cutting,
         scan_seconds=max(scan, n / workers / _DISK_BYTES_A_SECOND) if from_disk else scan,
         query_seconds=_ROUNDS * (_SECONDS_A_ROUND + tasks * _SECONDS_A_TASK)
         + work / at_once
@@ -110,10 +116,11 @@ def describe_shards(name: StoreName, n_shards: int, threads: int, rate: float) -
     """What shards will take on this machine, in one sentence."""
     n_windows = -(-count_windows(name.n) // n_shards)
     plan = plan_build(n_windows + OVERLAP, threads, rate, _largest_lists(name.n))
+    seconds = LEARNING_SECONDS + n_shards * (plan.seconds - LEARNING_SECONDS)
     total = n_shards * (plan.index_bytes + plan.n_windows)
     return (
         f"{n_shards} shards of {n_windows:,} windows of {name.constant}, {threads} threads: about "
-        f"{duration(n_shards * plan.seconds)} on this machine alone, "
+        f"{duration(seconds)}, "
         f"{gigabytes(plan.memory_bytes)} of memory, {gigabytes(total)} on disk and "
         f"{gigabytes(total + plan.disk_bytes - plan.index_bytes)} while they are being built"
     )

@@ -123,7 +123,7 @@ def _take_packed(
         )
     n = min(found.n, options.first or found.n)
     _require_enough(first_path, n, options)
-    decimals = PackedDecimals(found, n, f"{first_path.parent} holds the set")
+    decimals = PackedDecimals(found, n, "")
     if options.in_place:
         if len(found.files) > MOST_PACKED:
             raise SourceError(

@@ -40,6 +40,7 @@ from query.options import (
     check_target,
     finite,
     metric_options,
+    name_gaps,
     open_cluster,
     picture_options,
     save_png,
@@ -63,8 +64,6 @@ Made = TypeVar("Made")
 _DEFAULT_INDEX_SECONDS = 4
 # Every page is mapped at once where so many logos are asked for, or a stream.
 _MANY_LOGOS = 50
-# Gaps that an error names.
-_MOST_GAPS = 3
 # A line on standard input longer than this is no bitmap.
 _LONGEST_LINE = 4096
 
@@ -202,7 +201,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
         raise click.exceptions.Exit(LogoError.exit_code)
     if uncovered:
         gaps = finder.gaps(lists=not options["exact"])
-        raise StoreMissing("; ".join(gaps[:_MOST_GAPS]) + ("; …" if len(gaps) > _MOST_GAPS else ""))
+        raise StoreMissing(name_gaps(gaps))
 
 
 def _open_finder(options: dict[str, Any]) -> "Finder":

@@ -187,7 +187,9 @@ class ClusterShards:
         for number, place in enumerate(places):
             workers = tuple(worker for worker, seen in said.items() if seen[number])
             if not workers:
-                error = StoreMissing(f"no worker sees {place.folder}")
+                error = StoreMissing(
+                    f"no worker sees {place.folder}; next: a dask worker where it is"
+                )
                 self._lost[False][place.first] = Gap(place.first, place.n_windows, error)
                 continue
             only = () if len(workers) == len(said) else workers

@@ -15,6 +15,8 @@ from query.wording import clean_name
 if TYPE_CHECKING:
     from query.finder import OpenShards
 
+# Gaps that an error names.
+_MOST_GAPS = 3
 Command = TypeVar("Command", bound=Callable[..., Any])
 Numbers = TypeVar("Numbers", float, tuple[float, ...])
 
@@ -88,6 +90,11 @@ def save_png(image: Any, path: Path) -> None:
         name = clean_name(str(path))
         raise UsageError(f"{name} cannot be written: {error.strerror or error}") from error
     click.echo(f"{clean_name(str(path))}: {image.width}x{image.height} pixels", err=True)
+
+
+def name_gaps(gaps: Sequence[str]) -> str:
+    """What cannot be searched, in one line."""
+    return "; ".join(gaps[:_MOST_GAPS]) + ("; …" if len(gaps) > _MOST_GAPS else "")
 
 
 def open_cluster(address: str | None) -> "OpenShards | None":

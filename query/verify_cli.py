@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from indexer.errors import UsageError
+from indexer.errors import StoreMissing, UsageError
 from indexer.meter import draw_progress
 from indexer.options import (
     Count,
@@ -20,7 +20,15 @@ from indexer.options import (
     scheduler_option,
     threads_option,
 )
-from query.options import METRICS, MOST_MATCHES, check_target, finite, open_cluster, save_png
+from query.options import (
+    METRICS,
+    MOST_MATCHES,
+    check_target,
+    finite,
+    name_gaps,
+    open_cluster,
+    save_png,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +95,8 @@ def verify(**options: Any) -> None:
         threads=options["threads"],
         open_shards=open_cluster(options["scheduler"]),
     )
+    if gaps := finder.gaps(lists=True):
+        raise StoreMissing(name_gaps(gaps))
     finder.bring_in()
     with draw_progress(options["progress"]) as report:
         found = run(finder, pictures, options["metrics"], options["missed"], options["top"], report)

@@ -14,7 +14,7 @@ from indexer.corpus import held_out_logos
 from indexer.digits import choose_store, find_store, read_store
 from indexer.errors import StoreDamaged, StoreError, StoreForeign, UsageError
 from indexer.home import StoreName, parse_store_name
-from indexer.shard_build import build_shards, make_shard, run_here
+from indexer.shard_build import build_shards, make_shard, run_here, unfinished_shards
 from indexer.shard_plan import choose_shards, describe_scale, plan_scale
 from indexer.shards import MOST_SHARDS, cut, read_shards, shard_places, shards_folder
 from indexer.summary import hash_without, merge_decimal_hash
@@ -283,9 +283,20 @@ def test_shards_of_damaged_decimals_are_refused(small):
     digits = bytearray(small.path.read_bytes())
     digits[150_000] = ord("0") + (digits[150_000] - 47) % 10  # a digit, and the wrong one
     small.path.write_bytes(digits)
-    with pytest.raises(StoreDamaged, match="decimal hash"):
+    with pytest.raises(StoreDamaged, match="decimals at offsets 1 to 300,000 are not"):
         build_shards(small, 3, run_here(), threads=2)
+    assert not list(small.folder.glob("shards.wip/pi-*"))
+
+    def elsewhere(tasks):  # workers do not read the whole; the merged hash tells
+        return map(make_shard, tasks)
+
+    with pytest.raises(StoreDamaged, match="decimals at offsets 1 to 300,000 are not"):
+        build_shards(small, 3, elsewhere, threads=2)
     assert shards_folder(small.folder) is None
+    digits[150_000] = ord("0") + (digits[150_000] - 49) % 10
+    small.path.write_bytes(digits)  # mended: the wrong shards are not taken for made
+    build_shards(small, 3, elsewhere, threads=2)
+    assert shards_folder(small.folder) is not None
 
 
 def test_shards_in_other_folders(small, tmp_path, soundcloud):
@@ -300,6 +311,38 @@ def test_shards_in_other_folders(small, tmp_path, soundcloud):
     build_shards(small, 3, run_here(), into=[disks[0]], threads=2, replace=True)
     assert (disks[0] / str(cut(small.name, 3)[1]) / "index/lists.bin").stat().st_ino == inode
     assert Finder(small.folder.parent).find(soundcloud, exact=True).certified
+
+
+def test_shards_elsewhere_that_are_no_longer_used_are_named(small, tmp_path):
+    told = []
+    build_shards(small, 2, run_here(), into=[tmp_path / "a"], threads=2)
+    with pytest.raises(StoreForeign, match="--into is for new ones"):
+        build_shards(small, 2, run_here(), into=[tmp_path / "b"], threads=2)
+    build_shards(small, 3, run_here(), threads=2, replace=True, say=told.append)
+    left = " ".join(line for line in told if "no longer used" in line)
+    assert all(str(tmp_path / "a" / str(name)) in left for name in cut(small.name, 2))
+
+
+def test_unfinished_shards_are_known_by_their_document(small, tmp_path):
+    assert unfinished_shards(small) is None
+    with pytest.raises(KeyboardInterrupt):
+        build_shards(small, 4, interrupted, into=[tmp_path / "a"], threads=2)
+    assert unfinished_shards(small) == (4, [tmp_path / "a"])
+    (small.folder / "shards.wip" / "work.json").write_text('{"shards": [1, 2], "into": []}')
+    assert unfinished_shards(small) is None
+
+
+def interrupted(tasks):
+    raise KeyboardInterrupt
+
+
+def test_a_replacement_that_is_given_up_leaves_nothing(small):
+    folder = build_shards(small, 2, run_here(), threads=2)
+    with pytest.raises(KeyboardInterrupt):
+        build_shards(small, 4, interrupted, threads=2, replace=True)
+    assert (small.folder / "shards.wip").exists()
+    assert build_shards(small, None, run_here(), threads=2) == folder
+    assert not (small.folder / "shards.wip").exists()
 
 
 def test_a_hostile_set_is_refused(small):
