@@ -9,7 +9,7 @@ check:
     ruff format --check .
     mypy
 
-# the suite (5 to 9 minutes, with a browser)
+# the suite (9 minutes on two cores, with a browser)
 test *ARGS:
     python -m pytest {{ARGS}}
 
