@@ -9,6 +9,7 @@ from indexer.options import (
     Count,
     constant_option,
     format_option,
+    from_option,
     home_option,
     progress_option,
     threads_option,
@@ -20,6 +21,7 @@ from indexer.rows import format_rows, printable
 @click.option("--digits", type=Count(), metavar="N",
               help="Only the smallest store of at least N decimals; without it every store of the "
               "constant.")  # fmt: skip
+@from_option
 @constant_option
 @click.option("--deep", is_flag=True, help="Read every byte, and name the blocks that are bad.")
 @home_option
@@ -28,6 +30,7 @@ from indexer.rows import format_rows, printable
 @progress_option
 def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants it
     digits: int | None,
+    first_offset: int | None,
     constant: str,
     deep: bool,
     home: Path,
@@ -58,7 +61,7 @@ def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
     with draw_progress(progress) as report:
         found = [
             check_store_files(entry, threads, report, deep=deep)
-            for entry in stores_to_check(home, digits, constant)
+            for entry in stores_to_check(home, digits, constant, first_offset)
         ]
     rows = [row for one in found for row in check_rows(one)]
     columns = CHECK_COLUMNS[:-1] if format_ == "table" else CHECK_COLUMNS

@@ -15,6 +15,7 @@ from indexer.options import (
     Count,
     constant_option,
     format_option,
+    from_option,
     home_option,
     progress_option,
     threads_option,
@@ -162,6 +163,7 @@ def _report_damaged(findings: "Findings") -> None:
 @click.option("--digits", type=Count(), metavar="N",
               help="Only the smallest store of at least N decimals; without it every store of the "
               "constant.")  # fmt: skip
+@from_option
 @constant_option
 @home_option
 @click.option("--recompute", is_flag=True,
@@ -171,6 +173,7 @@ def _report_damaged(findings: "Findings") -> None:
 @progress_option
 def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants it
     digits: int | None,
+    first_offset: int | None,
     constant: str,
     home: Path,
     recompute: bool,
@@ -199,7 +202,7 @@ def check(  # noqa: PLR0913, PLR0917 - one parameter an option, as click wants i
         stores_to_check,
     )
 
-    entries = stores_to_check(home, digits, constant)
+    entries = stores_to_check(home, digits, constant, first_offset)
     if recompute:
         for part in [entry for entry in entries if entry.first_offset > 1]:
             click.echo(f"{part.folder.name} is left out: it does not begin at offset 1", err=True)

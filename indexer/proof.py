@@ -88,14 +88,20 @@ def describe_stores(home: Path) -> Findings:
     return findings
 
 
-def stores_to_check(home: Path, digits: int | None, constant: str) -> list[SurveyedStore]:
-    """Every store of a constant, or the one that `digits` means; StoreMissing where none is."""
+def stores_to_check(
+    home: Path, digits: int | None, constant: str, first_offset: int | None = None
+) -> list[SurveyedStore]:
+    """Every store of a constant, those that begin at an offset, or the one that `digits` means.
+
+    StoreMissing where there is none.
+    """
     found = [entry for entry in survey_stores(home) if entry.constant == constant]
+    if first_offset is not None or digits is not None:
+        found = [entry for entry in found if entry.first_offset == (first_offset or 1)]
     if digits is not None:
-        whole = [entry for entry in found if entry.first_offset == 1]
-        found = [entry for entry in whole if entry.n >= digits][:1]
+        found = [entry for entry in found if entry.n >= digits][:1]
     if not found:
-        choose_store(home, digits, constant)  # says what is missing
+        choose_store(home, digits, constant, first_offset)  # says what is missing
     return found
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ycd_writer import write_ycd
 
+from indexer.compute import compute_digits
 from indexer.digits import check_store, choose_store, find_store
 from indexer.errors import SourceError, StoreDamaged, StoreMissing
 from indexer.proof import check_stores, describe_stores, stores_to_check
@@ -112,7 +113,13 @@ def test_a_text_that_begins_anywhere(tmp_path, digits):
     claims = {row["claim"]: row["ok"] for row in findings.rows}
     assert claims["the 20 up to offset 1,000,000"] is True
     assert claims["known values cover"] is None
-    (row,) = describe_stores(tmp_path / "home").rows
+    compute_digits(tmp_path / "home", 1000)
+    (entry,) = stores_to_check(tmp_path / "home", None, "pi", 500_001)
+    assert entry.first_offset == 500_001
+    assert [e.n for e in stores_to_check(tmp_path / "home", 100, "pi")] == [1000]
+    with pytest.raises(StoreMissing, match="no store of decimals of pi from offset 77 on"):
+        stores_to_check(tmp_path / "home", None, "pi", 77)
+    _, row = describe_stores(tmp_path / "home").rows
     assert (row["first_offset"], row["ok"]) == (500_001, True)
     with pytest.raises(SourceError, match="the 20 up to offset 1,000,000"):
         import_digits(tmp_path / "wrong", path, ImportOptions(first_offset=500_002, first=499_999))
