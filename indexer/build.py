@@ -7,7 +7,6 @@ Everything is a function of decimals, corpus and seed, or of decimals and a code
 """
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -19,7 +18,7 @@ from indexer.blas import ONE_BLAS_THREAD
 from indexer.build_plan import SMALLEST_PART, BuildPlan, plan_build
 from indexer.cells import Coder
 from indexer.check import check_index_files
-from indexer.checksums import FileRecord
+from indexer.checksums import FileRecord, record_bytes
 from indexer.coding import WindowCoder
 from indexer.digits import DigitStore
 from indexer.durable import sync_folder, translated_os_errors, write_file
@@ -132,7 +131,7 @@ def _look_through(
         raise
     except StoreDamaged as error:
         return [error], None
-    if given is not None and _record(given) != manifest.coder:
+    if given is not None and record_bytes(given) != manifest.coder:
         raise StoreForeign(
             f"{folder} was built with another coder than the one given; next: {remedy} --replace"
         )
@@ -179,7 +178,7 @@ class _Builder:
             "n": self._store.n,
             "decimals_sha256": self._store.record.sha256,
             "seed": SEED,
-            "given_coder": _record(self._given).sha256 if self._given else None,
+            "given_coder": record_bytes(self._given).sha256 if self._given else None,
         }
 
     def _prepare(self) -> None:
@@ -187,7 +186,7 @@ class _Builder:
         document = self._work / WORK_DOCUMENT
         purpose = self._purpose()
         try:
-            same = json.loads(_read_own(document)) == purpose
+            same = json.loads(read_own(document)) == purpose
         except (OSError, ValueError, RecursionError):
             same = False
         if not same:
@@ -200,13 +199,13 @@ class _Builder:
         path, content = self._work / CODER_NAME, self._given
         if content is None:
             with contextlib.suppress(StoreDamaged, OSError):
-                content = _read_own(path)
+                content = read_own(path)
                 coder = parse_coder(content, path, "")
                 self._say("reusing the codebooks that are there")
-                return coder, _record(content)
+                return coder, record_bytes(content)
             content = coder_bytes(learn_coder(self._plan.n_windows, self._progress))
         write_file(path, content)
-        return parse_coder(content, path, ""), _record(content)
+        return parse_coder(content, path, ""), record_bytes(content)
 
     def _is_built(self, coder: FileRecord) -> bool:
         with contextlib.suppress(StoreDamaged):
@@ -228,7 +227,7 @@ class _Builder:
         write_file(folder / FAISS_NAME, content)
         decimals = self._store.record.sha256
         facts = (self._store.n, decimals, FAISS_VERSION, at)
-        write_index_manifest(folder, IndexManifest(*facts, record, _record(content), lists))
+        write_index_manifest(folder, IndexManifest(*facts, record, record_bytes(content), lists))
 
     def _parts(self, coder: Coder) -> list[PartRange]:
         """Every part of the index, made in threads where an earlier run has not made it."""
@@ -256,11 +255,7 @@ class _Builder:
         return ranges
 
 
-def _record(content: bytes) -> FileRecord:
-    return FileRecord(len(content), hashlib.sha256(content).hexdigest())
-
-
-def _read_own(path: Path) -> bytes:
+def read_own(path: Path) -> bytes:
     """A small file of an earlier run; OSError where it is a link or no file."""
     with open_plain(path) as file:
         return file.read(_LARGEST_OWN)

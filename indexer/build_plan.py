@@ -42,6 +42,11 @@ class BuildPlan:
     index_bytes: int
 
 
+def count_lists(n_windows: int) -> int:
+    """How many lists codebooks that are learned for so many windows make."""
+    return 1 << GROUPS * cell_bits(n_windows)
+
+
 def plan_build(
     n: int, threads: int | None = None, rate: float | None = None, n_lists: int | None = None
 ) -> BuildPlan:
@@ -58,7 +63,7 @@ def plan_build(
             f"{n_windows:,} windows; an index of one store holds at most {LARGEST_INDEX:,}; "
             "next: pilogo build --shards K"
         )
-    n_lists = n_lists or 1 << GROUPS * cell_bits(n_windows)
+    n_lists = n_lists or count_lists(n_windows)
     room = max(available_memory() // 2 - _BASE_MEMORY, 0)
     fitting = room // (threads * parts.MEMORY_A_WINDOW)
     part_windows = min(parts.LARGEST_PART, n_windows, max(fitting, SMALLEST_PART))

@@ -62,6 +62,11 @@ class LargeRecord(FileRecord):
         }
 
 
+def record_bytes(content: bytes) -> FileRecord:
+    """The record of a small file's content."""
+    return FileRecord(len(content), hashlib.sha256(content).hexdigest())
+
+
 def block_size(n_bytes: int) -> int:
     """Bytes in a block of a file: the least power of two, from 1 MiB, that makes 512 blocks do."""
     size = SMALLEST_BLOCK

@@ -7,7 +7,6 @@ or again after its process died, finds what is done and does the rest.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,15 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from indexer.build import Say, build_index
-from indexer.checksums import FileRecord
+from indexer.build import Say, build_index, read_own
+from indexer.checksums import FileRecord, record_bytes
 from indexer.cluster import Cluster
 from indexer.decimals import PIECE
 from indexer.digits import DigitStore, find_store, read_store, record_decimals, store_of
 from indexer.durable import sync_folder, translated_os_errors, write_file
 from indexer.errors import StoreDamaged, StoreError, StoreForeign
 from indexer.home import SHARDS, StoreName, build_command
-from indexer.index_files import coder_bytes, read_coder, read_proven
+from indexer.index_files import coder_bytes, parse_coder, read_proven
 from indexer.index_folders import WORK_DOCUMENT
 from indexer.index_manifest import CODER_NAME
 from indexer.learning import SEED, learn_coder
@@ -50,8 +49,6 @@ from indexer.shards import (
 from indexer.summary import Summariser, hash_without, merge_decimal_hash
 from indexer.window import count_windows
 from indexer.workspace import Workspace
-
-_LARGEST_CODER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -258,7 +255,7 @@ def _outside(store: DigitStore, folder: Path | None) -> set[Path]:
 def unfinished_shards(store: DigitStore) -> tuple[int, list[Path]] | None:
     """(number, folders to put them in) of shards that were begun and not finished."""
     try:
-        document = json.loads((store.folder / WORK_NAME / WORK_DOCUMENT).read_bytes())
+        document = json.loads(read_own(store.folder / WORK_NAME / WORK_DOCUMENT))
         count, into = len(document["shards"]), [Path(text) for text in document["into"]]
     except (OSError, ValueError, RecursionError, LookupError, TypeError):
         return None
@@ -303,7 +300,7 @@ def _prepare(
     purpose = _purpose(store, names, homes)
     document = work / WORK_DOCUMENT
     try:
-        same = json.loads(document.read_bytes()) == purpose
+        same = json.loads(read_own(document)) == purpose
     except (OSError, ValueError, RecursionError):
         same = False
     if not same:
@@ -329,14 +326,13 @@ def _coder(work: Path, n_windows: int, progress: Progress, say: Say) -> FileReco
     """The record of the coder in the work folder, learned where it is not there."""
     path = work / CODER_NAME
     with contextlib.suppress(StoreError, OSError):
-        content = path.read_bytes()[:_LARGEST_CODER]
-        record = FileRecord(len(content), hashlib.sha256(content).hexdigest())
-        read_coder(path, record, "")
+        content = read_own(path)
+        parse_coder(content, path, "")
         say("reusing the codebooks that are there")
-        return record
+        return record_bytes(content)
     content = coder_bytes(learn_coder(n_windows, progress))
     write_file(path, content)
-    return FileRecord(len(content), hashlib.sha256(content).hexdigest())
+    return record_bytes(content)
 
 
 def _require_hash(

@@ -3,7 +3,13 @@
 import math
 from dataclasses import dataclass
 
-from indexer.build_plan import LARGEST_INDEX, LEARNING_SECONDS, BuildPlan, plan_build
+from indexer.build_plan import (
+    LARGEST_INDEX,
+    LEARNING_SECONDS,
+    BuildPlan,
+    count_lists,
+    plan_build,
+)
 from indexer.errors import UsageError
 from indexer.home import StoreName
 from indexer.resources import available_memory, duration, gigabytes, usable_threads
@@ -71,7 +77,7 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
             f"{LARGEST_INDEX:,} windows; plan for several stores"
         )
     count = choose_shards(n, n_shards, workers * threads)
-    shard = plan_build(-(-n_windows // count) + OVERLAP, 1, rate, _largest_lists(n))
+    shard = plan_build(-(-n_windows // count) + OVERLAP, 1, rate, count_lists(n_windows))
     # every thread builds a shard of its own; the last turn may leave some without
     turns = -(-count // (workers * threads))
     written = count * (shard.index_bytes + shard.n_windows + WINDOW)
@@ -108,14 +114,11 @@ def plan_scale(n: int, workers: int, n_shards: int | None, rate: float) -> Scale
     )
 
 
-def _largest_lists(n: int) -> int:
-    return plan_build(min(n, 10**9)).n_lists
-
-
 def describe_shards(name: StoreName, n_shards: int, threads: int, rate: float) -> str:
     """What shards will take on this machine, in one sentence."""
+    n_lists = count_lists(count_windows(name.n))
     n_windows = -(-count_windows(name.n) // n_shards)
-    plan = plan_build(n_windows + OVERLAP, threads, rate, _largest_lists(name.n))
+    plan = plan_build(n_windows + OVERLAP, threads, rate, n_lists)
     seconds = LEARNING_SECONDS + n_shards * (plan.seconds - LEARNING_SECONDS)
     total = n_shards * (plan.index_bytes + plan.n_windows)
     return (

@@ -26,7 +26,7 @@ from indexer.home import OLD, SHARDS, StoreName, build_command
 from indexer.index_files import open_index, read_coder
 from indexer.index_manifest import CODER_NAME
 from indexer.manifest import MANIFEST_NAME
-from indexer.summary import MODULUS
+from indexer.summary import MODULUS, merge_decimal_hash
 from indexer.window import WINDOW, count_windows
 
 WORK_NAME = f"{SHARDS}.wip"
@@ -217,8 +217,7 @@ def merged_hash(shards: Sequence[ShardFacts]) -> int:
     """The decimal hash of all decimals but the last 83, from those of the shards."""
     merged = 0
     for shard in shards:
-        shift = pow(10, count_windows(shard.n), MODULUS)
-        merged = (merged * shift + shard.own_hash) % MODULUS
+        merged = merge_decimal_hash(merged, shard.own_hash, count_windows(shard.n))
     return merged
 
 

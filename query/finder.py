@@ -49,10 +49,6 @@ class _Outcome:
 OpenShards = Callable[[DigitStore, Sequence[ShardPlace]], Shards]
 
 
-def _has_shards(store: DigitStore) -> bool:
-    return shards_folder(store.folder) is not None
-
-
 class Finder:
     """Finds the windows of one store that are closest to a bitmap.
 
@@ -95,7 +91,8 @@ class Finder:
         else:
             self._shards = LocalShards(places, self._threads, kernel)
         self._require_some(self._shards.gaps(lists=False), places)
-        self._has_index = len(places) > 1 or has_index(self._store) or _has_shards(self._store)
+        folder = self._store.folder
+        self._has_index = has_index(self._store) or shards_folder(folder) is not None
         self._opening = threading.Lock()
         self._opened: IndexSearch | None = None
 

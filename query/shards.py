@@ -88,7 +88,7 @@ class _Opened:
             self.error = error
 
     def open_index(self) -> None:
-        if self.store is None:
+        if self.store is None or self.decimals is None:
             self.index_error = self.error
         elif self.index is None:
             self.index_error = None

@@ -204,6 +204,21 @@ def test_a_damaged_index_leaves_a_gap_for_the_index_alone(
     assert answer.uncovered == ((1, count_windows(bad.n)),)
 
 
+def test_lists_without_their_decimals_are_a_gap_too(sharded, tmp_path, soundcloud, monkeypatch):
+    import query.finder
+
+    monkeypatch.setattr(query.finder, "expected_seconds", lambda *_: 10.0)
+    home = tmp_path / "home"
+    shutil.copytree(sharded, home)
+    bad = cut(StoreName("pi", N), K)[2]
+    (home / f"pi-{N}" / "shards" / str(bad) / "decimals.txt").unlink()
+    for exact in (True, False):
+        answer = Finder(home).find(soundcloud, missed=1, exact=exact)
+        last = bad.first_offset + count_windows(bad.n) - 1
+        assert (answer.mode, answer.certified) == ("scan" if exact else "index", False)
+        assert answer.uncovered == ((bad.first_offset, last),)
+
+
 def test_all_shards_gone_is_an_error(small):
     build_shards(small, 3, run_here(), threads=2)
     for name in cut(small.name, 3):
@@ -328,7 +343,11 @@ def test_unfinished_shards_are_known_by_their_document(small, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         build_shards(small, 4, interrupted, into=[tmp_path / "a"], threads=2)
     assert unfinished_shards(small) == (4, [tmp_path / "a"])
-    (small.folder / "shards.wip" / "work.json").write_text('{"shards": [1, 2], "into": []}')
+    document = small.folder / "shards.wip" / "work.json"
+    document.write_text('{"shards": [1, 2], "into": []}')
+    assert unfinished_shards(small) is None
+    document.unlink()
+    document.symlink_to("/dev/zero")  # not followed: it would never end
     assert unfinished_shards(small) is None
 
 
