@@ -1,16 +1,18 @@
-"""Results as files: what was measured, on what machine, of which code; and whether it is still the code.
+"""Results as files: what was measured, on what machine, of which code; is it still the code?
 
     save("results/scan-1e9.json", "scan", {"digits": 10**9}, figures, SCAN)
-    stale(read("results/scan-1e9.json"))          # modules that have changed since: a re-run is due
+    stale(read("results/scan-1e9.json"))       # modules that changed since: a re-run is due
 
-A module counts as changed where its syntax tree without docstrings is another one: comments, sentences
-and layout do not make a figure old.
+A module counts as changed where its code is, without comments and docstrings: sentences do not make
+a figure old.
 """
 
 import ast
-import datetime
+import datetime as dt
 import hashlib
+import io
 import json
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,7 @@ BUILD = (
 
 
 def fingerprints(modules: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of the syntax tree of each module, by its path from the project's root."""
+    """SHA-256 of the code of each module, by its path from the project's root."""
     files: list[Path] = []
     for module in modules:
         path = ROOT / module
@@ -68,11 +70,19 @@ def fingerprints(modules: Sequence[str]) -> dict[str, str]:
 
 
 def _fingerprint(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-            node.body = node.body[1:]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    """Of the lines that are left without comments and docstrings, whatever the Python."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node):
+            text = node.body[0]
+            lines[text.lineno - 1 : text.end_lineno] = [""] * (text.end_lineno - text.lineno + 1)
+    code = "\n".join(line.rstrip() for line in lines if line.strip())
+    return hashlib.sha256(code.encode()).hexdigest()
 
 
 def save(
@@ -85,7 +95,7 @@ def save(
     """Write one result: figures that JSON can hold, measured of these modules as they are."""
     content = {
         "benchmark": benchmark,
-        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "when": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": describe(),
         "arguments": arguments,
         "results": results,
