@@ -21,14 +21,10 @@ from indexer.packaged import data_file
 from indexer.window import SHADES, WINDOW, count_windows
 from query import plan as plans
 from query.assembly.layout import (
-    GUARD,
-    LETTER_POSITIONS,
     MAX_KINDS,
-    MAX_LETTERS,
     PLAIN,
-    POSITIONS,
+    PLANE_ROWS,
     STRETCH,
-    UNROLL,
     InstructionSet,
 )
 from query.bitmap import read_logo
@@ -42,8 +38,12 @@ SIZES = (1, 2, 3, 4)
 # More than any sum of bounds within the limit, and nothing.
 _OUT, _IN = LARGEST_SUM + 1, 0
 # Pixels whose digits let a window pass the first test. No two windows of one step share one of
-# these digits (their starts are less than 8 apart, or a stretch), so they pass independently.
-_GATES = (0, 20, 50)
+# these digits (their starts are less than 16 apart, or a stretch), so they pass independently.
+_GATES = (0, 16, 32, 48, 64, 80)
+# Groups after the test.
+_REST = 3
+# Gates with which few steps go on, and with which many vectors of them do.
+_SHUT, _OPEN = 5, 4
 # Groups before that test, at least: with so few that a pass waits for memory, more would look free.
 _FIRST = 14
 
@@ -57,37 +57,36 @@ class Bench:
     digits: NDArray[np.uint8]
     n_windows: int
 
-    def plan(self, n_letters: int, n_kinds: int, size: int = 1, n_first: int = GROUPS) -> Plan:
-        """A plan of 42 groups that lets no window pass: letters, kinds and look-ups are free."""
+    def plan(self, n_kinds: int, size: int = 1, n_first: int = GROUPS) -> Plan:
+        """A plan of 42 groups that lets no window pass: kinds and look-ups are free."""
         lanes, entries = self.isa.lanes, self.isa.entries
-        letters = aligned(n_letters, lanes)
-        letters.reshape(n_letters, lanes // entries, entries)[:, :, :SHADES] = np.arange(
-            SHADES, dtype=np.uint8
-        )
+        letters = aligned(1, lanes)
+        letters.reshape(lanes // entries, entries)[:, :SHADES] = np.arange(SHADES, dtype=np.uint8)
         kinds = np.zeros((n_kinds, 4), dtype=np.int64)
-        for k, pixel in itertools.product(range(n_kinds), range(4)):
-            kinds[k, pixel] = (k % max(1, n_letters) * LETTER_POSITIONS + pixel) * lanes
-        planes = np.arange(GROUPS) % max(1, n_kinds) * (GUARD + POSITIONS)
-        groups = (planes + GUARD + np.arange(GROUPS) * size % WINDOW) * lanes
+        planes = np.arange(GROUPS) % n_kinds * PLANE_ROWS * lanes
+        groups = np.stack([planes, np.arange(GROUPS) * size % WINDOW * lanes], axis=1)
         tables = aligned(GROUPS, lanes)
         tables[:] = _OUT
         threshold = LARGEST_SUM
         return Plan(letters, kinds, groups, tables, size, n_first, threshold, 0.0, 0.0)
 
-    def gated(self, gate_digits: int, rest: int) -> tuple[Plan, float]:
-        """A plan whose first test is passed by windows with a digit below gate_digits at each gate.
+    def gated(self, n_gates: int, rest: int) -> tuple[Plan, float]:
+        """A plan whose first test is passed by windows with a 0 or 1 at each of the first gates.
 
         The groups after the test cost `rest`. And the fraction of the windows that pass.
         """
-        plan = self.plan(1, 1, n_first=_FIRST)
-        groups, tables = plan.groups.copy(), aligned(*plan.tables.shape)
-        groups[: len(_GATES)] = (GUARD + np.array(_GATES)) * self.isa.lanes
+        plan = self.plan(1, n_first=_FIRST)
+        groups, tables = (
+            plan.groups[: _FIRST + _REST].copy(),
+            aligned(_FIRST + _REST, self.isa.lanes),
+        )
+        groups[:n_gates, 1] = np.array(_GATES[:n_gates]) * self.isa.lanes
         tables[:_FIRST] = _IN
         tables[_FIRST:] = rest
-        gates = tables[: len(_GATES)].reshape(len(_GATES), -1, self.isa.entries)
+        gates = tables[:n_gates].reshape(n_gates, -1, self.isa.entries)
         gates[:] = _OUT
-        gates[:, :, :gate_digits] = _IN
-        return replace(plan, groups=groups, tables=tables), (gate_digits / SHADES) ** len(_GATES)
+        gates[:, :, :2] = _IN
+        return replace(plan, groups=groups, tables=tables), (2 / SHADES) ** n_gates
 
     def job(self, name: str, plan: Plan, rounds: int) -> Job:
         """One pass over all windows; no window is close enough to be kept."""
@@ -106,33 +105,37 @@ def slope(jobs: Sequence[Job], steps: Sequence[float]) -> float:
 
 def measure(bench: Bench, rounds: int) -> tuple[float, dict[str, float]]:
     """(ns of a look-up, look-ups of everything else by name), for one vector of windows."""
-    counts, letters, kinds = (_FIRST, 28, GROUPS), range(1, MAX_LETTERS + 1), range(1, MAX_KINDS, 2)
-    lookup_jobs = [bench.job("look-ups", bench.plan(1, 1, n_first=k), rounds) for k in counts]
-    letter_jobs = [bench.job("letters", bench.plan(k, 1), rounds) for k in letters]
+    counts, kinds = (_FIRST, 28, GROUPS), range(1, MAX_KINDS + 1)
+    lookup_jobs = [bench.job("look-ups", bench.plan(1, n_first=k), rounds) for k in counts]
     kind_jobs = {
-        size: [bench.job("kinds", bench.plan(1, k, size), rounds) for k in kinds] for size in SIZES
+        size: [bench.job("kinds", bench.plan(k, size), rounds) for k in kinds] for size in SIZES
     }
-    shut = bench.job("no window passes", bench.gated(0, _OUT)[0], rounds)
-    gate_digits = 1 if bench.isa.lanes > 16 else 2  # so that 0.2 to 0.6 of the steps go on
-    through_plan, passing = bench.gated(gate_digits, _OUT)
-    through = bench.job("some go on", through_plan, rounds)
-    scored = bench.job("some are scored", bench.gated(gate_digits, _IN)[0], rounds)
-    each = [*lookup_jobs, *letter_jobs, *itertools.chain(*kind_jobs.values())]
-    alternate([*each, shut, through, scored], quiet=True)
+    closed = bench.job("no step goes on", bench.plan(1, n_first=_FIRST), rounds)
+    going_on = {
+        gates: bench.job(f"{gates} gates", bench.gated(gates, _OUT)[0], rounds)
+        for gates in (_SHUT, _OPEN)
+    }
+    scored = bench.job("some are scored", bench.gated(_OPEN, _IN)[0], rounds)
+    each = [*lookup_jobs, *itertools.chain(*kind_jobs.values())]
+    alternate([*each, closed, *going_on.values(), scored], quiet=True)
 
     vectors = bench.n_windows / bench.isa.lanes
     lookup = slope(lookup_jobs, counts)
-    going_on = -np.expm1(bench.isa.lanes * UNROLL * np.log1p(-passing))
-    letter = slope(letter_jobs, letters) / lookup
     kind = {size: slope(kind_jobs[size], kinds) / lookup for size in SIZES}
-    # Not by leaving out the letter: the compiler leaves the transpose out with it.
-    base = letter_jobs[0].least / lookup - letter - kind[1] - GROUPS
+    # steps and vectors that go on, two equations
+    shares, costs = [], []
+    for gates, job in going_on.items():
+        all_out = bench.isa.lanes * np.log1p(-bench.gated(gates, _OUT)[1])
+        shares.append((-np.expm1(bench.isa.unroll * all_out), -np.expm1(all_out)))
+        costs.append((job.least - closed.least) / lookup)
+    step, vector = np.linalg.solve(np.array(shares), np.array(costs))
+    passing = bench.gated(_OPEN, _OUT)[1]
     found = {
-        "base": base,
-        "letter": letter,
+        "base": kind_jobs[1][0].least / lookup - kind[1] - GROUPS,
         **{f"kind of {size}": kind[size] for size in SIZES},
-        "step": (through.least - shut.least) / lookup / going_on - (GROUPS - _FIRST),
-        "score": (scored.least - through.least) / lookup / (bench.isa.lanes * passing),
+        "step": float(step),
+        "vector": float(vector),
+        "score": (scored.least - going_on[_OPEN].least) / lookup / (bench.isa.lanes * passing),
     }
     return lookup / vectors * 1e9, found
 
@@ -141,16 +144,16 @@ def print_constants(lookup: float, found: dict[str, float]) -> None:
     """What was measured, in ns and look-ups, beside what the planner takes it for."""
     in_force = {
         "base": plans._BASE,
-        "letter": plans._LETTER,
         **{f"kind of {size}": plans._KIND for size in SIZES},
         "step": plans._STEP,
+        "vector": plans._VECTOR,
         "score": plans._SCORE,
     }
     what = {
         "base": "transpose, and a step that no window passes",
-        "letter": "digits to levels",
         **{f"kind of {size}": f"keys of {size} position{'s' * (size > 1)}" for size in SIZES},
-        "step": "going on after the first test, without its look-ups",
+        "step": "a step of which some vector goes on after the first test, a vector's share",
+        "vector": f"a vector that goes on, with {_REST} groups more",
         "score": "one window scored exactly (not: one vector)",
     }
     print(f"{'':12} {'ns':>8} {'look-ups':>9} {'in force':>9}")

@@ -26,26 +26,23 @@ from numpy.typing import NDArray
 
 from indexer.window import SHADES
 from query.assembly.layout import (
-    GUARD,
-    LETTER_POSITIONS,
     MAX_KINDS,
-    POSITIONS,
-    UNROLL,
+    PLANE_ROWS,
     InstructionSet,
 )
 
 # Efforts in look-ups of one vector (0.2 ns on a Zen 5 core); benchmarks/kernels.py measures them.
 # They steer the choice of a plan, never an answer.
-_BASE = 12.0
-_LETTER = 2.3
-_KIND = 5.5
-_STEP = 14.0
+_BASE = 10.0
+_KIND = 3.5
+_STEP = 5.5
+_VECTOR = 60.0
 _SCORE = 270.0
 
 # Sums of bounds saturate at one more.
 LARGEST_SUM = 254
-# Letters tried, and kinds tried for the plan.
-_LETTERS_TRIED = (2, 4)
+# Letters, and kinds tried for the plan.
+_LETTERS = 6
 _CANDIDATE_KINDS = 12
 
 # A kind of key: the letter of each pixel of a group.
@@ -56,7 +53,7 @@ Kind = tuple[int, ...]
 class Plan:
     """What the kernel needs to bound one cost table below one limit.
 
-    letters (uint8[l, lanes]), kinds (int64[k, 4]), groups (int64[g]) and tables (uint8[g, lanes])
+    letters (uint8[l, lanes]), kinds (int64[k, 4]), groups (int64[g, 2]), tables (uint8[g, lanes])
     are as in assembly.layout.JOB; n_first groups come before the first test. passing is the
     fraction of random windows whose bound is within the limit, effort the look-ups a vector.
     """
@@ -112,14 +109,12 @@ class Planner:
         if thorough:
             # Levels that a sum of 2, 3 or 4 keeps below the entries; halved sums keep their range.
             most = {2: 31, 3: 21, 4: 15} if isa.entries == 64 else dict.fromkeys((2, 3, 4), 15)
-            for count in _LETTERS_TRIED:
-                chosen = _choose_letters(rows, count)
-                if len(chosen) < count:
-                    break
-                self._families += [
-                    _group(rows, size, rows[chosen], cap, halve=isa.entries < 64)
-                    for size, cap in most.items()
-                ]
+            chosen = _choose_letters(rows, _LETTERS)
+            self._families += [
+                _group(rows, size, rows[chosen], cap, halve=isa.entries < 64)
+                for size, cap in most.items()
+                if chosen
+            ]
 
     def plan(self, limit: int) -> Plan:
         """The plan of least effort for the windows within `limit`, which is the lowest or more."""
@@ -168,11 +163,12 @@ class Planner:
         """
         lanes = self._isa.lanes
         tested = np.arange(1, len(kinds) + 1)
-        going_on = -np.expm1(lanes * UNROLL * np.log1p(-np.minimum(passing, 1 - 1e-12)))
-        efforts = tested + going_on * (len(kinds) - tested + _STEP)
+        all_out = lanes * np.log1p(-np.minimum(passing, 1 - 1e-12))
+        efforts = (
+            tested - np.expm1(self._isa.unroll * all_out) * _STEP - np.expm1(all_out) * _VECTOR
+        )
         best = int(efforts.argmin())
-        letters = len({letter for kind in kinds for letter in kind})
-        effort = _BASE + _LETTER * letters + _KIND * len(set(kinds)) + efforts[best]
+        effort = _BASE + _KIND * len(set(kinds)) + efforts[best]
         return float(effort + lanes * passing[-1] * _SCORE), best + 1
 
     def _bound_law(
@@ -207,9 +203,9 @@ class Planner:
         kinds = np.zeros((len(used), 4), dtype=np.int64)
         for row, kind in enumerate(used):
             for pixel, letter in enumerate(kind):
-                kinds[row, pixel] = (letters.index(letter) * LETTER_POSITIONS + pixel) * lanes
+                kinds[row, pixel] = letters.index(letter) * lanes
         groups = [
-            (used.index(chosen[g]) * (GUARD + POSITIONS) + GUARD + int(g) * family.size) * lanes
+            (used.index(chosen[g]) * PLANE_ROWS * lanes, int(g) * family.size * lanes)
             for g in order
         ]
         return Plan(

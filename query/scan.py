@@ -20,13 +20,12 @@ from indexer.ir import Job
 from indexer.progress import Progress, Step, silent
 from indexer.window import WINDOW, count_windows
 from query.assembly.layout import (
-    GUARD,
     JOB,
-    LETTER_POSITIONS,
     MAX_KINDS,
-    MAX_LETTERS,
     PLAIN,
+    PLANE_ROWS,
     POSITIONS,
+    RING,
     STRETCH,
 )
 from query.kernels import Kernel, available
@@ -262,12 +261,12 @@ class _Task:
         # The job holds addresses; the arrays are kept here so that they stay valid.
         self._digits: NDArray[np.uint8] | None = None
         self._arrays: dict[str, NDArray[Any]] = {
-            "levels": aligned(MAX_LETTERS, LETTER_POSITIONS, kernel.isa.lanes),
-            "planes": aligned(MAX_KINDS, GUARD + POSITIONS, kernel.isa.lanes),
+            "planes": aligned(MAX_KINDS, PLANE_ROWS, kernel.isa.lanes),
             "costs": costs,
         }
         self._found = np.empty((_CAPACITY, 2), dtype=np.int64)
         self._job = Job(JOB)
+        self._job.set(ring=RING * kernel.isa.lanes)
         self._job.set(capacity=_CAPACITY, found=self._found.ctypes.data)
         self._job.set(**{name: array.ctypes.data for name, array in self._arrays.items()})
 
@@ -301,7 +300,6 @@ class _Task:
             self._plan = plan
             self._job.set(
                 letters=plan.letters.ctypes.data,
-                n_letters=len(plan.letters),
                 kinds=plan.kinds.ctypes.data,
                 n_kinds=len(plan.kinds),
                 group_size=plan.group_size,

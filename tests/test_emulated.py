@@ -20,16 +20,13 @@ from test_scan import planted, random_costs, random_digits, truth
 from query import scan
 from query.assembly import assembly
 from query.assembly.layout import (
-    GUARD,
     INSTRUCTION_SETS,
     JOB,
-    LETTER_POSITIONS,
     MAX_KINDS,
-    MAX_LETTERS,
     PLAIN,
+    PLANE_ROWS,
     POSITIONS,
     STRETCH,
-    UNROLL,
 )
 from query.metrics import CostTable, cost_table
 from query.plan import LARGEST_SUM, Planner
@@ -87,7 +84,7 @@ class Emulated:
         """A field as the driver reads it."""
         if name not in JOB.pointers:
             return np.array([fields[name], -1]).tobytes()
-        if name in {"levels", "planes", "found"}:
+        if name in {"planes", "found"}:
             return np.array([0, self._size(name, fields)]).tobytes()
         size = self._size(name, fields)
         content = ctypes.string_at(fields[name], size) if size else b""
@@ -102,11 +99,10 @@ class Emulated:
             digits = max(digits, fields["vector_end"] + POSITIONS - STRETCH)
         return {
             "digits": digits,
-            "letters": fields["n_letters"] * lanes,
-            "levels": MAX_LETTERS * LETTER_POSITIONS * lanes,
+            "letters": 6 * lanes,
             "kinds": fields["n_kinds"] * 4 * 8,
-            "planes": MAX_KINDS * (GUARD + POSITIONS) * lanes,
-            "groups": fields["n_groups"] * 8,
+            "planes": MAX_KINDS * PLANE_ROWS * lanes,
+            "groups": fields["n_groups"] * 16,
             "tables": fields["n_groups"] * lanes,
             "costs": 84 * 16 * 4,
             "found": fields["capacity"] * 2 * 8,
@@ -281,7 +277,7 @@ def test_a_planted_picture_is_found_at_every_seam(size, emulated):
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_full_table_of_finds_is_resumed_where_it_stopped(name, emulated, monkeypatch):
     """The least room a step of vectors can use, and a limit that 1 window in 20 is within."""
-    monkeypatch.setattr(scan, "_CAPACITY", UNROLL * NEON.lanes)
+    monkeypatch.setattr(scan, "_CAPACITY", NEON.unroll * NEON.lanes)
     rng = np.random.default_rng(26)
     digits = random_digits(rng, 2 * BLOCK + 700)
     costs = cost_table(rng.integers(0, 10, (6, 14)).astype(np.uint8), "l1").costs

@@ -186,7 +186,7 @@ def test_same_answer_for_any_threads_chunks_and_capacity(name, monkeypatch, deci
     expected = truth(digits, costs, 40)
     for threads in (1, 2, 3, 5):
         for chunk in (1, 100_000, 1 << 23):
-            for capacity in (600, 1 << 15):
+            for capacity in (1100, 1 << 15):
                 monkeypatch.setattr(scan, "_LARGEST_CHUNK", chunk)
                 monkeypatch.setattr(scan, "_CAPACITY", capacity)
                 assert run(digits, costs, 40, name, threads) == expected
@@ -194,8 +194,8 @@ def test_same_answer_for_any_threads_chunks_and_capacity(name, monkeypatch, deci
 
 def test_a_full_table_of_finds_is_resumed_where_it_stopped(monkeypatch):
     """Asking for all windows overflows the finds many times over in every block."""
-    monkeypatch.setattr(scan, "_CAPACITY", 700)
-    digits = random_digits(np.random.default_rng(11), 90_000)
+    monkeypatch.setattr(scan, "_CAPACITY", 1100)
+    digits = random_digits(np.random.default_rng(11), 160_000)
     costs = np.array(reference.l2("5" * 84), np.int32)
     n = len(digits) - 83
     assert run(digits, costs, n, threads=2) == truth(digits, costs, n)
@@ -203,7 +203,7 @@ def test_a_full_table_of_finds_is_resumed_where_it_stopped(monkeypatch):
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_byte_that_is_no_digit_is_in_no_match(name):
-    digits = random_digits(np.random.default_rng(12), 80_000)
+    digits = random_digits(np.random.default_rng(12), 160_000)
     digits[40_000] = ord("?")
     costs = np.array(reference.l1("0" * 84), np.int32)
     found = run(digits, costs, len(digits) - 83 - 84, name, 2)

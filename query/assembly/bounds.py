@@ -2,7 +2,7 @@
 
 from indexer.ir import loop, when
 from indexer.window import WINDOW
-from query.assembly.layout import JOB, STRETCH, UNROLL, InstructionSet
+from query.assembly.layout import JOB, InstructionSet
 
 # Appends (start, distance) to found, and 1 to count, where the exact distance is within the limit.
 SCORE = (
@@ -64,40 +64,74 @@ PLAIN_LOOP = (
 )
 
 
-def _add_groups(name: str, begin: str, end: str, isa: InstructionSet) -> str:
-    """IR that adds the bounds of groups [begin, end) to the sums of UNROLL vectors."""
+def _group(name: str, isa: InstructionSet) -> str:
+    """IR of group %name: %name.table, and %name.keys, its keys at the row `here` of the planes."""
     vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
-    add = f"@llvm.uadd.sat.v{lanes}i8"
-    body = f"""%{name}.group.at = getelementptr i64, ptr %groups, i64 %{name}
-%{name}.group = load i64, ptr %{name}.group.at
-%{name}.keys = getelementptr i8, ptr %here, i64 %{name}.group
-%{name}.row = mul i64 %{name}, {lanes}
-%{name}.table.at = getelementptr i8, ptr %tables, i64 %{name}.row
+    return f"""%{name}.twice = shl i64 %{name}, 1
+%{name}.plane.at = getelementptr i64, ptr %groups, i64 %{name}.twice
+%{name}.plane = load i64, ptr %{name}.plane.at
+%{name}.along.at = getelementptr i64, ptr %{name}.plane.at, i64 1
+%{name}.along = load i64, ptr %{name}.along.at
+%{name}.far = add i64 %here, %{name}.along
+%{name}.past = sub i64 %{name}.far, %ring
+%{name}.row = call i64 @llvm.umin.i64(i64 %{name}.far, i64 %{name}.past)
+%{name}.byte = add i64 %{name}.plane, %{name}.row
+%{name}.keys = getelementptr i8, ptr %planes, i64 %{name}.byte
+%{name}.tables = mul i64 %{name}, {lanes}
+%{name}.table.at = getelementptr i8, ptr %tables, i64 %{name}.tables
 %{name}.table = load {vector}, ptr %{name}.table.at, align {lanes}
 """
-    for u in range(UNROLL):
-        body += f"""%{name}.key.at{u} = getelementptr i8, ptr %{name}.keys, i64 {u * lanes}
-%{name}.key{u} = load {vector}, ptr %{name}.key.at{u}, align {lanes}
+
+
+def _add_bound(name: str, u: str, isa: InstructionSet) -> str:
+    """IR that adds the bounds of group %name to %sum{u}, of the vector %name.at{u} of its keys."""
+    vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
+    add = f"@llvm.uadd.sat.v{lanes}i8"
+    return f"""%{name}.key{u} = load {vector}, ptr %{name}.at{u}, align {lanes}
 %{name}.bound{u} = call {vector} @{isa.lookup}({vector} %{name}.table, {vector} %{name}.key{u})
 %{name}.old{u} = load {vector}, ptr %sum{u}
 %{name}.new{u} = call {vector} {add}({vector} %{name}.old{u}, {vector} %{name}.bound{u})
 store {vector} %{name}.new{u}, ptr %sum{u}
 """
-    return loop(name, begin, end, 1, body)
 
 
-# Scores the windows whose bits are set in the masks of one step of UNROLL vectors.
-SURVIVORS = (
-    "define internal void @survivors(ptr %job, ptr %masks, i64 %first, i64 %position) {\n"
-    "%left.at = alloca i64\n"
-    + loop(
-        "u",
-        0,
-        UNROLL,
-        1,
-        """%mask.at = getelementptr i64, ptr %masks, i64 %u
-%mask = load i64, ptr %mask.at
-store i64 %mask, ptr %left.at
+def _mask(name: str, sums: str, isa: InstructionSet) -> str:
+    """IR of %name (i64): a bit for each lane of %sums that is within the threshold."""
+    lanes = isa.lanes
+    widen = f"add i64 %{name}.bits, 0" if lanes == 64 else f"zext i{lanes} %{name}.bits to i64"
+    return f"""%{name}.in = icmp ule <{lanes} x i8> {sums}, %within
+%{name}.bits = bitcast <{lanes} x i1> %{name}.in to i{lanes}
+%{name} = {widen}
+"""
+
+
+def _within(isa: InstructionSet) -> str:
+    """IR of %within: the threshold in every lane."""
+    vector = f"<{isa.lanes} x i8>"
+    return f"""%threshold.8 = trunc i64 %threshold to i8
+%threshold.1 = insertelement {vector} poison, i8 %threshold.8, i64 0
+%within = shufflevector {vector} %threshold.1, {vector} poison, <{isa.lanes} x i32> zeroinitializer
+"""
+
+
+def finish(isa: InstructionSet, stretch: int) -> str:
+    """IR of @finish: the groups after the first test of one vector, and scores of what they leave.
+
+    `here` is the byte of the vector's row in a plane, `first` the start of its lane 0, `sums` where
+    the sums are.
+    """
+    vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
+    add = _group("k", isa) + "%k.at = getelementptr i8, ptr %k.keys, i64 0\n"
+    add += _add_bound("k", "", isa)
+    return (
+        "define internal void @finish(ptr %job, i64 %here, i64 %first, i64 %position, ptr %sum) "
+        "noinline {\n%left.at = alloca i64\n"
+        + JOB.read("planes", "ring", "groups", "tables", "n_first", "n_groups", "threshold")
+        + _within(isa)
+        + loop("k", "%n_first", "%n_groups", 1, add)
+        + f"%final = load {vector}, ptr %sum, align {lanes}\n"
+        + _mask("mask", "%final", isa)
+        + """store i64 %mask, ptr %left.at
 br label %bits.head
 bits.head:
 %left = load i64, ptr %left.at
@@ -109,66 +143,59 @@ bits.body:
 %rest = and i64 %left, %less
 store i64 %rest, ptr %left.at
 """
-        f"%along = mul i64 %lane, {STRETCH}\n"
-        """%start.0 = add i64 %first, %along
-%start = add i64 %start.0, %u
-%new = icmp sge i64 %start, %position
-"""
+        + f"%along = mul i64 %lane, {stretch}\n"
+        + "%start = add i64 %first, %along\n%new = icmp sge i64 %start, %position\n"
         + when("score", "%new", "call void @score(ptr %job, i64 %start)")
-        + "br label %bits.head\nbits.done:",
+        + "br label %bits.head\nbits.done:\nret void\n}\n"
     )
-    + "ret void\n}\n"
-)
-
-
-def _widen(mask: str, lanes: int) -> str:
-    """IR of a mask of `lanes` bits as an i64 (LLVM has no zext to the same width)."""
-    return f"add i64 {mask}, 0" if lanes == 64 else f"zext i{lanes} {mask} to i64"
 
 
 def step(isa: InstructionSet) -> str:
-    """IR of @step: bounds and survivors of UNROLL positions of a block; returns nothing.
+    """IR of @step: bounds and survivors of isa.unroll positions of a block; returns nothing.
 
-    `here` is position p of plane 0, `first` the start of lane 0 at p. Starts below `position` are
-    done (the last block of a chunk overlaps the one before).
+    `here` is the byte of the first position's row in a plane, `first` the start of lane 0 there.
+    Starts below `position` are done (the last block of a chunk overlaps the one before).
     """
-    vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
-    sums = "".join(
-        f"%sum{u} = alloca {vector}\nstore {vector} zeroinitializer, ptr %sum{u}\n"
-        for u in range(UNROLL)
-    )
+    vector, lanes, n = f"<{isa.lanes} x i8>", isa.lanes, isa.unroll
+    text = f"%sums = alloca [{n} x {vector}], align {lanes}\n"
     least = f"%least0 = load {vector}, ptr %sum0\n"
-    masks = f"%masks = alloca [{UNROLL} x i64]\n"
-    for u in range(1, UNROLL):
+    add = _group("j", isa)
+    keep = ""
+    for u in range(n):
+        text += f"%sum{u} = alloca {vector}\nstore {vector} zeroinitializer, ptr %sum{u}\n"
+        add += f"%j.at{u} = getelementptr i8, ptr %j.keys, i64 {u * lanes}\n"
+        add += _add_bound("j", str(u), isa)
+        keep += f"""%kept{u} = load {vector}, ptr %sum{u}
+%sums.at{u} = getelementptr {vector}, ptr %sums, i64 {u}
+store {vector} %kept{u}, ptr %sums.at{u}, align {lanes}
+"""
+    for u in range(1, n):
         least += f"""%now{u} = load {vector}, ptr %sum{u}
 %least{u} = call {vector} @llvm.umin.v{lanes}i8({vector} %least{u - 1}, {vector} %now{u})
 """
-    scored = _add_groups("k", "%n_first", "%n_groups", isa)
-    for u in range(UNROLL):
-        scored += f"""%final{u} = load {vector}, ptr %sum{u}
-%in{u} = icmp ule {vector} %final{u}, %within
-%in.bits{u} = bitcast <{lanes} x i1> %in{u} to i{lanes}
-%in.mask{u} = {_widen(f"%in.bits{u}", lanes)}
-%in.at{u} = getelementptr i64, ptr %masks, i64 {u}
-store i64 %in.mask{u}, ptr %in.at{u}
-"""
-    scored += "call void @survivors(ptr %job, ptr %masks, i64 %first, i64 %position)"
+    go_on = f"""%sum.at = getelementptr {vector}, ptr %sums, i64 %u
+%sum = load {vector}, ptr %sum.at, align {lanes}
+{_mask("u.mask", "%sum", isa)}
+%u.some = icmp ne i64 %u.mask, 0
+""" + when(
+        "u.some",
+        "%u.some",
+        f"""%u.bytes = mul i64 %u, {lanes}
+%u.here = add i64 %here, %u.bytes
+%u.first = add i64 %first, %u
+call void @finish(ptr %job, i64 %u.here, i64 %u.first, i64 %position, ptr %sum.at)""",
+    )
     return (
-        "define internal void @step(ptr %job, ptr %here, i64 %first, i64 %position) {\n"
-        + sums
-        + masks
-        + JOB.read("groups", "tables", "n_first", "n_groups", "threshold")
-        + f"""
-%threshold.8 = trunc i64 %threshold to i8
-%threshold.1 = insertelement {vector} poison, i8 %threshold.8, i64 0
-%within = shufflevector {vector} %threshold.1, {vector} poison, <{lanes} x i32> zeroinitializer
-"""
-        + _add_groups("j", "0", "%n_first", isa)
+        "define internal void @step(ptr %job, i64 %here, i64 %first, i64 %position) {\n"
+        + text
+        + JOB.read("planes", "ring", "groups", "tables", "n_first", "threshold")
+        + _within(isa)
+        + loop("j", "0", "%n_first", 1, add)
         + least
-        + f"""%any.lane = icmp ule {vector} %least{UNROLL - 1}, %within
+        + f"""%any.lane = icmp ule {vector} %least{n - 1}, %within
 %any.bits = bitcast <{lanes} x i1> %any.lane to i{lanes}
 %any = icmp ne i{lanes} %any.bits, 0
 """
-        + when("scored", "%any", scored)
+        + when("any", "%any", keep + loop("u", 0, n, 1, go_on))
         + "ret void\n}\n"
     )

@@ -4,27 +4,35 @@ from dataclasses import dataclass
 
 from indexer.ir import JobFields
 
-# Positions a lane walks in one block: 17 cache lines. With a power of two the stretches of all
+# Positions a lane walks in one block: 33 cache lines. With a power of two the stretches of all
 # lanes fall into the same sets of the cache, and the transpose takes 3 times as long.
-STRETCH = 1088
-# Positions of a plane: a stretch and the rest of its last window, in whole tiles.
-POSITIONS = STRETCH + 96
-# Positions made at once. Keys are made GUARD positions behind the digits (a key needs up to 3 more
-# of them), so letters keep that many from the tile before, and planes have as many in front.
-TILE = 32
-GUARD = 3
-LETTER_POSITIONS = GUARD + TILE
-MAX_LETTERS = 4
-MAX_KINDS = 8
-# Vectors that share each load of a table.
-UNROLL = 8
+STRETCH = 2112
+# Positions whose keys are made at once.
+STEP = 16
+# Windows are bounded that many positions behind: a multiple of STEP, a window and GUARD.
+LAG = 96
+# Positions a block is read: a stretch and the rest of its last window.
+POSITIONS = STRETCH + LAG
+# Positions that form one key.
+GROUP_SIZES = (1, 2, 3, 4)
+# Keys are made GUARD positions behind the digits.
+GUARD = max(GROUP_SIZES) - 1
+# Rows of a plane, a ring: position p is row (p + GUARD) % RING. It holds what the windows of a step
+# reach, no more: four planes fit into the first cache.
+RING = LAG + STEP
+MAX_KINDS = 4
+# Rows of a plane in memory. The first of the ring are repeated behind its last, so that those of a
+# step are read in one stretch.
+MIRROR = STEP
+PLANE_ROWS = RING + MIRROR
 
 
 @dataclass(frozen=True)
 class InstructionSet:
     """A way to look up `lanes` bytes at a time in tables of `entries` bytes.
 
-    features are LLVM's names for what the processor must have.
+    features are LLVM's names for what the processor must have; unroll is how many vectors share
+    each load of a table: as many sums as there are registers for; it divides STEP.
     """
 
     name: str
@@ -32,6 +40,7 @@ class InstructionSet:
     entries: int
     features: tuple[str, ...]
     lookup: str
+    unroll: int = 8
 
 
 PLAIN = InstructionSet("plain", 0, 0, (), "")
@@ -44,6 +53,7 @@ INSTRUCTION_SETS = (
         64,
         ("avx512f", "avx512bw", "avx512vl", "avx512vbmi"),
         "llvm.x86.avx512.permvar.qi.512",
+        unroll=16,
     ),
     InstructionSet(
         "avx512bw",
@@ -51,6 +61,7 @@ INSTRUCTION_SETS = (
         16,
         ("avx512f", "avx512bw", "avx512vl"),
         "llvm.x86.avx512.pshuf.b.512",
+        unroll=16,
     ),
     InstructionSet("avx2", 32, 16, ("avx2",), "llvm.x86.avx2.pshuf.b"),
     InstructionSet("ssse3", 16, 16, ("ssse3",), "llvm.x86.ssse3.pshuf.b.128"),
@@ -67,13 +78,12 @@ JOB = JobFields(
         "vector_end",  # starts from here on are left to the plain loop
         "end",  # starts in [position, end) are scanned
         "letters",  # uint8[n_letters, lanes], 64-byte aligned: levels by digit
-        "n_letters",
-        "levels",  # uint8[MAX_LETTERS, LETTER_POSITIONS, lanes], 64-byte aligned: work space
-        "kinds",  # int64[n_kinds, 4]: byte offsets into levels of the terms of a key
+        "kinds",  # int64[n_kinds, 4]: byte offsets into letters of the terms of a key
         "n_kinds",
         "group_size",  # terms of a key, 1 to 4
-        "planes",  # uint8[MAX_KINDS, GUARD + POSITIONS, lanes], 64-byte aligned: work space
-        "groups",  # int64[n_groups]: byte offset into planes of each group's first key
+        "planes",  # uint8[MAX_KINDS, PLANE_ROWS, lanes], 64-byte aligned: work space
+        "ring",  # bytes of a plane after which rows begin anew
+        "groups",  # int64[n_groups, 2]: byte offsets of a group's plane, and along it
         "tables",  # uint8[n_groups, lanes]: the bounds by key, 64-byte aligned
         "n_first",  # groups added before the first test
         "n_groups",
@@ -87,7 +97,6 @@ JOB = JobFields(
     {
         "digits",
         "letters",
-        "levels",
         "kinds",
         "planes",
         "groups",
