@@ -179,5 +179,7 @@ def _commit() -> str:
     commit = _first_line("git", "rev-parse", "--verify", "--quiet", "HEAD")
     if commit == "not there":
         return commit
-    changed = _first_line("git", "status", "--porcelain", "--untracked-files=no")
+    # Results and the documents made from them are no change of what is measured.
+    code = (":(top)*.py", ":(top)*.c", ":(top)data", ":(top)pyproject.toml")
+    changed = _first_line("git", "status", "--porcelain", "--untracked-files=no", "--", *code)
     return commit + (" with changes" if changed else "")

@@ -16,6 +16,7 @@ import click
 import numpy as np
 from machine import Job, address, alternate, compile_c, describe, load_digits, print_machine, run
 from numpy.typing import NDArray
+from record import SCAN, save
 
 from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
@@ -36,6 +37,7 @@ _MOST_READS = 6.0
 _LATER_READS = 4.0
 _LEAST_SPEEDUP = 60.0
 _CONTEST = data_file("contest.json")
+_LOOPS = "benchmarks/loops.c"
 
 # (start, distance) of the best windows, in order.
 Best = list[tuple[int, int]]
@@ -182,10 +184,8 @@ def print_table(jobs: dict[str, Job], n: int) -> None:
     print()
 
 
-def write_json(
-    path: Path, machine: dict[str, str], jobs: dict[str, Job], question: dict[str, Any]
-) -> None:
-    """Everything printed, with each round's seconds."""
+def as_results(jobs: dict[str, Job]) -> dict[str, Any]:
+    """Every round's seconds of each job, and the claims."""
     rows = {
         key: {
             "name": job.name,
@@ -200,8 +200,7 @@ def write_json(
         {"what": what, "ratio": ratio, "asked": asked, "met": met}
         for what, ratio, asked, met in ratios(jobs)
     ]
-    content = {"machine": machine, **question, "rows": rows, "claims": claims}
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return {"rows": rows, "claims": claims}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=__doc__)
@@ -242,8 +241,9 @@ def main(**options: Any) -> None:
     print("\n" + ("\n".join(wrong) or f"answers: all the same {listed}"))
     if options["json_file"]:
         question = {"digits": n, "metric": metric, "bitmap": format_digits(bitmap)}
-        question |= {"threads": options["threads"], "as_asked": asked_here, "wrong": wrong}
-        write_json(options["json_file"], machine, jobs, question)
+        question |= {"threads": options["threads"], "repeat": options["repeat"]}
+        results = as_results(jobs) | {"as_asked": asked_here, "wrong": wrong}
+        save(options["json_file"], "scan", question, results, (*SCAN, _LOOPS), machine)
     sys.exit(1 if wrong else 0)
 
 
