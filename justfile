@@ -17,15 +17,21 @@ test *ARGS:
 faults:
     python -m pytest --full tests/faults
 
-# measure: the scan against C, where its time goes, start-up (needs a store of 10^9 decimals and gcc)
-bench:
-    python benchmarks/scan.py
-    python benchmarks/kernels.py
-    python benchmarks/startup.py
+# measure everything at 10^8 decimals (half an hour; says first what it needs)
+bench *ARGS:
+    python benchmarks/suite.py --digits 1e8 {{ARGS}}
 
-# measure the index (needs the index of 10^9 decimals)
-bench-index:
-    python benchmarks/index.py --growth
+# the same at 10^9 decimals, which the documents speak of (an hour and a half)
+bench-full *ARGS:
+    python benchmarks/suite.py --digits 1e9 {{ARGS}}
+
+# are tables and plots what the results say, and the results of this code?
+bench-check *ARGS:
+    python benchmarks/render.py --check {{ARGS}}
+
+# where the time of a scan goes, and why the index has this geometry (no store needed)
+bench-parts:
+    python benchmarks/kernels.py
     python benchmarks/geometry.py
 
 # the contest's lists at 10^9 decimals
