@@ -1,5 +1,6 @@
 """The results of one size as documents need them, and figures as documents write them."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -104,3 +105,8 @@ def markdown(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         cells = [cell.replace("|", "\\|") for cell in row]
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines)
+
+
+def paragraph(text: str) -> str:
+    """Sentences in lines as long as those of the documents."""
+    return textwrap.fill(text, 130, break_long_words=False, break_on_hyphens=False)

@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
+from label_placement import ABOVE_OR_BELOW, SIDES, Placer
 from PIL import Image
 from result_files import Results, figure, power
 
@@ -20,17 +22,20 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which the colour-blind tell apart, darkened where type is set in them.
 _OURS = "#c23e00"
-_COLOURS = {"pilogo": _OURS, "ivfpq": "#0072b2", "ivfpqfs": "#007a5a"}
+_BLUE, _GREEN = "#0072b2", "#007a5a"
+_COLOURS = {"pilogo": _OURS, "ivfpq": _BLUE, "ivfpqfs": _GREEN}
 _OTHERS = "#5a5f66"
 _INK = "#1f2328"
 _GRID = "#e3e3e3"
 _SIZE = (8.0, 5.0)  # inches
 _DPI = 200
 _KEY = "Results"
-# Units of an exponent's curve, of the plot of growth: key, name, colour, is it milliseconds.
+_LABEL: dict[str, Any] = {"fontsize": 11.5, "fontweight": "bold", "linespacing": 1.25}
+_LARGEST = 3  # sizes that scale.py fits "of largest" exponents to
+# The curves of the plot of growth: key, name, colour, seconds of a unit.
 _GROWTH = (
-    ("build_seconds", "build of the index", "#0072b2", 1.0),
-    ("scan_seconds", "exact scan", "#007a5a", 1.0),
+    ("build_seconds", "build of the index", _BLUE, 1.0),
+    ("scan_seconds", "exact scan", _GREEN, 1.0),
     ("index_ms_median", "question to the index", _OURS, 1e-3),
 )
 
@@ -118,89 +123,74 @@ def _draw_recall(results: Results) -> "Figure":
         f"metric {found['metric']}, {found['n_logos']} logos that nothing was learned from, one at "
         f"a time; {found['bytes_per_window']} bytes a window each",
     )
-    curves = {way["key"]: front(way["points"]) for way in found["ways"]}
-    names = {way["key"]: way["name"] for way in found["ways"]}
+    named = {way["key"]: way["name"] for way in found["ways"]} | {"pilogo": "pilogo, index"}
+    colours = {named[key]: _COLOURS.get(key, _OTHERS) for key in named}
+    curves = {named[way["key"]]: front(way["points"]) for way in found["ways"]}
     exact = marks(results, found["metric"])
     times = [ms for curve in curves.values() for ms, _ in curve] + [mark.ms for mark in exact]
     axes.set_xscale("log")
-    axes.set_xlim(min(times) / 2, max(times) * 2.5)
-    axes.set_ylim(0, 1.16)
+    axes.set_xlim(min(times) / 2, max(times) * 3)
+    axes.set_ylim(0, 1.25)
     axes.axhline(1, color=_INK, linewidth=0.8, zorder=1)
-    for key, curve in curves.items():
-        colour = _COLOURS.get(key, _OTHERS)
-        xs, ys = zip(*curve, strict=True)
-        axes.plot(xs, ys, "o-", color=colour, linewidth=2.4, markersize=5, zorder=3)
-        _label_curve(axes, "pilogo, index" if key == "pilogo" else names[key], curve, colour)
-    for number, mark in enumerate(exact):
-        _draw_mark(axes, mark, number)
+    for name, curve in curves.items():
+        if curve:
+            xs, ys = zip(*curve, strict=True)
+            axes.plot(xs, ys, "o-", color=colours[name], linewidth=2.4, markersize=5, zorder=3)
     axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
     axes.set_ylabel("recall@10")
     axes.set_xlabel("time of one question, median")
     axes.xaxis.set_major_formatter(lambda ms, _: _time(ms / 1e3))
+    line = [(min(times) / 2, 1.0), (max(times) * 3, 1.0)]
+    placer = Placer(axes, [*curves.values(), line])
+    for mark in exact:
+        filled = "white" if mark.extrapolated else mark.colour
+        axes.plot([mark.ms], [1], "D", color=mark.colour, mfc=filled, markersize=9, zorder=6)
+        text = f"{mark.name}\n{_time(mark.ms / 1e3)}{', extrapolated' * mark.extrapolated}"
+        placer.put(text, [(mark.ms, 1)], ABOVE_OR_BELOW, color=mark.colour, **_LABEL)
+    for name, curve in curves.items():
+        placer.put(name, curve, SIDES, color=colours[name], **_LABEL)
     return paper
-
-
-def _label_curve(axes: "Axes", name: str, curve: list[tuple[float, float]], colour: str) -> None:
-    """The name of a curve beside its point nearest to half the height, right and below of it."""
-    ms, recall = min(curve, key=lambda point: abs(point[1] - 0.45))
-    axes.annotate(
-        name, (ms, recall), (10, -7), textcoords="offset points", color=colour, fontsize=12,
-        fontweight="bold", va="top", zorder=5, bbox=_halo(),
-    )  # fmt: skip
-
-
-def _draw_mark(axes: "Axes", mark: Mark, number: int) -> None:
-    """A diamond at recall 1 with its name above, in two heights so that neighbours have room."""
-    filled = "white" if mark.extrapolated else mark.colour
-    axes.plot(
-        [mark.ms], [1], "D", color=mark.colour, markerfacecolor=filled, markersize=9, zorder=6,
-        clip_on=False,
-    )  # fmt: skip
-    text = f"{mark.name}\n{_time(mark.ms / 1e3)}" + (", extrapolated" * mark.extrapolated)
-    axes.annotate(
-        text, (mark.ms, 1), (0, 9), textcoords="offset points", color=mark.colour, fontsize=11,
-        ha=("center", "center", "right")[number], va="bottom", fontweight="bold", zorder=6,
-        linespacing=1.25,
-    )  # fmt: skip
 
 
 def _draw_scale(results: Results) -> "Figure":
     """Seconds against n on two logarithmic axes, with the exponents."""
     found = results.get("scale")
+    exponents = found.get("exponents_of_largest") or found["exponents"]
+    n_fitted = _LARGEST if found.get("exponents_of_largest") else len(found["rows"])
     paper, axes = _sheet(
-        f"Time against the number of decimals, to {power(results.n)}",
-        "dashed: the power of n fitted to all sizes; 2 threads, page cache warm",
+        f"Time against the number of decimals, up to {power(results.n)}",
+        f"dashed: the power of n that fits the largest {n_fitted} sizes; small ones are overhead",
     )
+    axes.set_position((0.105, 0.125, 0.6, 0.7))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    rows = found["rows"]
     for key, name, colour, unit in _GROWTH:
-        curve = [(row["n"], unit * row[key]) for row in rows if row.get(key)]
+        curve = [(row["n"], unit * row[key]) for row in found["rows"] if row.get(key)]
         if len(curve) < 2:
             continue
         xs, ys = zip(*curve, strict=True)
-        exponent = found["exponents"][key]
-        axes.plot(xs, ys, "o", color=colour, markersize=7, zorder=3)
-        middle = _geometric_mean(xs), _geometric_mean(ys)
-        fitted = [middle[1] * (x / middle[0]) ** exponent for x in xs]
-        axes.plot(xs, fitted, "--", color=colour, linewidth=1.8, zorder=2)
-        said = f"{name}\nn^{exponent:.2f}; {_time(ys[-1])} at {power(xs[-1])}"
+        axes.plot(xs, ys, "o-", color=colour, markersize=7, linewidth=1, alpha=0.35, zorder=2)
+        axes.plot(xs, ys, "o", color=colour, markersize=7, zorder=4)
+        said = f"{name}\n{_time(ys[-1])} at {power(xs[-1])}"
+        if exponents.get(key) is not None:
+            fitted = xs[-n_fitted:]
+            middle, height = geometric_mean(fitted), geometric_mean(ys[-n_fitted:])
+            line = [height * (x / middle) ** exponents[key] for x in fitted]
+            axes.plot(fitted, line, "--", color=colour, linewidth=2.2, zorder=3)
+            said += f", {_power_law(exponents[key])}"
         axes.annotate(
             said, (xs[-1], ys[-1]), (12, 0), textcoords="offset points", color=colour,
-            fontsize=11, fontweight="bold", va="center", linespacing=1.3, annotation_clip=False,
+            va="center", annotation_clip=False, **_LABEL,
         )  # fmt: skip
     axes.set_xlabel("decimals")
-    axes.set_ylabel("time")
     axes.xaxis.set_major_formatter(lambda n, _: power(n))
     axes.yaxis.set_major_formatter(lambda seconds, _: _time(seconds))
-    paper.subplots_adjust(right=0.69)
     return paper
 
 
-def _geometric_mean(values: Iterable[float]) -> float:
-    from statistics import geometric_mean  # noqa: PLC0415 - beside its one use
-
-    return geometric_mean(values)
+def _power_law(exponent: float) -> str:
+    """n^0.83 as matplotlib sets it."""
+    return rf"$\mathbf{{n^{{{exponent:.2f}}}}}$"
 
 
 def _sheet(title: str, subtitle: str) -> tuple["Figure", "Axes"]:
@@ -222,10 +212,6 @@ def _sheet(title: str, subtitle: str) -> tuple["Figure", "Axes"]:
     axes.xaxis.label.set(size=12, color=_INK)
     axes.yaxis.label.set(size=12, color=_INK)
     return paper, axes
-
-
-def _halo() -> dict[str, Any]:
-    return {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
 
 
 def _time(seconds: float) -> str:

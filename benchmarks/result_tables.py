@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from result_files import Results, figure, markdown, power, ratio, share
+from result_files import Results, figure, markdown, paragraph, power, ratio, share
 
 _SETS = {
     "avx512vbmi": "AVX-512 VBMI",
@@ -79,7 +79,7 @@ def _scan(results: Results) -> str:
         lines.append(
             [name, f"**{median}**" if key == "scan" else median, figure(scale * row["min"])]
         )
-    return f"{markdown(['', 'median s', 'min s'], lines)}\n\n{_say_scan(rows)}"
+    return f"{markdown(['', 'median s', 'min s'], lines)}\n\n{paragraph(_say_scan(rows))}"
 
 
 def _say_scan(rows: dict[str, Any]) -> str:
@@ -138,7 +138,7 @@ def _index_summary(results: Results) -> str:
         f"other; recall and misses of the {sizes['hard']:,} hardest of them, each compared with "
         "a scan."
     )
-    return f"{markdown([*heading, 'SoundCloud’s logo, ms'], lines)}\n\n{said}"
+    return f"{markdown([*heading, 'SoundCloud’s logo, ms'], lines)}\n\n{paragraph(said)}"
 
 
 def _index_speed(results: Results) -> str:
@@ -169,7 +169,7 @@ def _index_speed(results: Results) -> str:
         f"{figure(shell['stream_per_second'], 2)} a second, start included; "
         f"{shell['stream_by_scan']} of them by a scan."
     )
-    return f"{markdown(heading, lines)}\n\n{said}"
+    return f"{markdown(heading, lines)}\n\n{paragraph(said)}"
 
 
 def _index_recall(results: Results) -> str:
@@ -177,7 +177,7 @@ def _index_recall(results: Results) -> str:
     verified = results.get("index")["verify"]
     lines = [
         [
-            row["metric"],
+            "both" if row["metric"] == "all" else row["metric"],
             f"{row['missed']:g}",
             share(row["recall"]),
             _misses(row["expected"]),
@@ -209,7 +209,7 @@ def _beside(results: Results) -> str:
     heading = ["", *(text for metric in metrics for text in (f"{metric}, s", "× the scan"))]
     wrong = [row["name"] for row in rows if not row["same_answer"]]
     said = "Every way gave the same answer." if not wrong else f"ANSWERS DIFFER: {', '.join(wrong)}"
-    return f"{markdown([*heading, 'measured over'], lines)}\n\n{said}"
+    return f"{markdown([*heading, 'measured over'], lines)}\n\n{paragraph(said)}"
 
 
 def _curves(results: Results) -> str:
@@ -234,7 +234,8 @@ def _curves(results: Results) -> str:
     table = markdown([*heading, "pilogo's scan, ms"], lines)
     logos = f"Medians of {found['n_logos']} held-out logos, each way at its best settings"
     many = f"{found['bytes_per_window']} bytes a window each"
-    return f"{table}\n\n{logos}; {many}. Built in: {'; '.join(said) or 'not measured'}."
+    built_in = f" Built in: {'; '.join(said)}." if said else ""
+    return f"{table}\n\n{paragraph(f'{logos}; {many}.{built_in}')}"
 
 
 def reach(points: list[dict[str, Any]], target: float) -> float | None:
@@ -245,28 +246,41 @@ def reach(points: list[dict[str, Any]], target: float) -> float | None:
 def _ablation(results: Results) -> str:
     """What each part of the index buys."""
     found = results.get("ablation")
-    full = {r.get("metric"): r for r in found["rows"] if r["key"] == "full"}
-    lines = []
-    for row in found["rows"]:
-        base = full[row.get("metric")]
-        lines.append(
-            [
-                f"**{row['name']}**" if row["key"] == "full" else row["name"],
-                row.get("metric", found.get("metric", "")),
-                f"{figure(row.get('ms_median'), 2)}, {figure(row.get('ms_p95'), 2)}",
-                figure(row.get("windows_median"), 2),
-                figure(row.get("candidates_median"), 2),
-                share(row["recall"]),
-                _against(row, base, "ms_median"),
-                _against(row, base, "windows_median"),
-            ]
-        )
-    heading = ["", "metric", "ms: median, 95 %", "windows looked at", "scored", "recall@10"]
-    return markdown([*heading, "ms, × as it is", "windows, ×"], lines)
+    lines = [
+        [
+            f"**{row['name']}**" if row["key"] == "full" else row["name"],
+            row["metric"],
+            _pair(row.get("ms_median"), row.get("ms_p95")),
+            _pair(row.get("windows_median"), row.get("windows_p95")),
+            _pair(row.get("candidates_median"), row.get("candidates_p95")),
+            share(row["recall"]),
+            *(_optional(row.get(f"ratio_{key}")) for key in ("ms_median", "windows_median")),
+        ]
+        for row in found["rows"]
+    ]
+    heading = ["", "metric", "ms", "windows looked at", "scored", "recall@10"]
+    table = markdown([*heading, "ms, × as it is", "windows, ×"], lines)
+    said = (
+        f"Medians and 95th percentiles of {found['n_logos']} held-out logos, `--missed "
+        f"{found['missed']:g}`, always by the index; the ratios are over the questions that both "
+        "indexes answered, asked in turns."
+    )
+    few = [
+        f"{row['name']}, {row['metric']}: {row['asked']} asked, {row['none']} without an answer"
+        for row in found["rows"]
+        if row["none"] or row["asked"] < found["n_logos"]
+    ]
+    if few:
+        said += f" Fewer were asked, or not all were answered: {'; '.join(few)}."
+    return f"{table}\n\n{paragraph(said)}"
 
 
-def _against(row: dict[str, Any], base: dict[str, Any], key: str) -> str:
-    return ratio(row[key] / base[key]) if row.get(key) and base.get(key) else "–"
+def _pair(median: float | None, high: float | None) -> str:
+    return "–" if median is None else f"{figure(median, 2)}, {figure(high, 2)}"
+
+
+def _optional(value: float | None) -> str:
+    return "–" if value is None else ratio(value)
 
 
 def _scale(results: Results) -> str:

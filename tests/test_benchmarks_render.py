@@ -144,15 +144,23 @@ def scale_results():
     ]
     fits = {"scan_seconds": 0.8, "index_ms_median": 0.18, "windows_touched": 0.4}
     fits |= {"build_seconds": 0.6}
-    return {"rows": rows, "exponents": fits, "exponents_of_largest": fits | {"scan_seconds": 0.99}}
+    return {
+        "rows": rows,
+        "exponents": fits,
+        "exponents_of_largest": fits | {"scan_seconds": 0.99, "lists": None},
+    }
 
 
 def ablation_results():
     row = {"key": "full", "name": "as it is", "metric": "l1", "ms_median": 2.0, "ms_p95": 20.0}
-    row |= {"windows_median": 500_000, "candidates_median": 9000, "recall": 0.995}
+    row |= {"windows_median": 500_000, "windows_p95": 9e6, "candidates_median": 9000}
+    row |= {"candidates_p95": 90_000, "recall": 0.995, "asked": 120, "none": 0}
+    row |= {"ratio_ms_median": 1.0, "ratio_windows_median": 1.0}
     none = {"key": "unscored", "name": "no re-scoring", "metric": "l1", "recall": 0.4}
-    random = {"key": "random", "name": "random codebooks", "windows_median": 1.5e6, "ms_median": 9}
-    return {"n": 10**9, "missed": 0.1, "rows": [row, row | random, none]}
+    none |= {"asked": 120, "none": 0}
+    random = {"key": "random", "name": "random codebooks", "windows_median": 1.5e6, "none": 7}
+    random |= {"ratio_ms_median": 4.52, "ratio_windows_median": None}
+    return {"n": 10**9, "missed": 0.1, "n_logos": 120, "rows": [row, row | random, none]}
 
 
 MAKERS = {
@@ -269,6 +277,14 @@ def test_an_answer_that_differs_is_said(folder, results):
     figures["rows"][3]["same_answer"] = False
     write_result(folder, "beside", figures)
     assert "ANSWERS DIFFER: C loop, (d - r)^2, 2 threads" in TABLES["beside"].make(results)
+
+
+def test_what_a_variant_lacks_is_said(results):
+    text = TABLES["ablation"].make(results)
+    row = "| random codebooks | l1 | 2.0, 20 | 1.5e6, 9.0e6 | 9,000, 90,000 | 0.995 | 4.5 | – |"
+    assert row in text
+    assert "| no re-scoring | l1 | – | – | – | 0.400 | – | – |" in text
+    assert "random codebooks, l1: 120 asked, 7 without an answer" in text.replace("\n", " ")
 
 
 def test_curves_are_compared_at_the_same_recall(results):
