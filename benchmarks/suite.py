@@ -117,7 +117,7 @@ def measure(entry: Benchmark, place: Place) -> bool:
 
 
 def run_child(command: list[str]) -> int:
-    """The exit code of a command. Ctrl-C is handed on to it and all it started, once.
+    """The exit code of a command. Ctrl-C is handed on to it, once, and ends what it started.
 
     It has a process group of its own: else the terminal would tell it too, and it would be told
     twice.
@@ -131,15 +131,18 @@ def run_child(command: list[str]) -> int:
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
-    """Interrupt a process group, and kill what has not gone after a while or a second Ctrl-C."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGINT)
+    """Interrupt a process; kill it where it stays for a while or a second Ctrl-C comes.
+
+    What it leaves behind of its group is ended too.
+    """
+    last = signal.SIGTERM
+    child.send_signal(signal.SIGINT)
     try:
         child.wait(_GRACE_SECONDS)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+        last = signal.SIGKILL
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, last)
 
 
 def run_all(able: list[Benchmark], place: Place) -> tuple[list[str], bool]:
