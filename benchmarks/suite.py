@@ -116,6 +116,15 @@ def measure(entry: Benchmark, place: Place) -> bool:
     return False
 
 
+def listen() -> None:
+    """Take SIGINT and SIGTERM for Ctrl-C, also where a shell started this to ignore the first.
+
+    Children hear of Ctrl-C then, too: what is ignored they would inherit.
+    """
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.default_int_handler)
+
+
 def run_child(command: list[str]) -> int:
     """The exit code of a command. Ctrl-C is handed on to it, once, and ends what it started.
 
@@ -193,7 +202,7 @@ def main(**options: Any) -> None:
     able = announce(choose(options["only"]), place)
     if options["dry_run"]:
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill is a Ctrl-C
+    listen()
     results.mkdir(parents=True, exist_ok=True)
     lines, interrupted = run_all(able, place)
     with contextlib.suppress(OSError):

@@ -129,7 +129,9 @@ def test_ctrl_c_ends_the_benchmark_and_all_it_started(tmp_path):
         ".write(f'{below.pid} ')\n"
         "time.sleep(60)\n"
     )
-    source = f"import suite, sys; suite.run_child([sys.executable, '-c', {child!r}])"
+    source = (
+        f"import suite, sys; suite.listen(); suite.run_child([sys.executable, '-c', {child!r}])"
+    )
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'benchmarks'}:{ROOT}"}
     with subprocess.Popen(
         [sys.executable, "-c", source], env=environment, stderr=subprocess.DEVNULL
