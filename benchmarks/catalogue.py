@@ -151,8 +151,3 @@ BENCHMARKS = (
         works=True,
     ),
 )
-
-
-def benchmark(name: str) -> Benchmark:
-    """The benchmark of that name; KeyError where there is none."""
-    return {entry.name: entry for entry in BENCHMARKS}[name]

@@ -82,8 +82,8 @@ def figure(value: float | None, figures: int = 3) -> str:
 
 
 def ratio(value: float) -> str:
-    """A ratio to two figures, three from 100 on; below 1 as 1/x."""
-    if value < 1:
+    """A ratio to two figures, three from 100 on; below a half as 1/x."""
+    if value < 0.5:
         return f"1/{ratio(1 / value)}"
     return "1" if value == 1 else figure(value, 3 if value >= 100 else 2)
 

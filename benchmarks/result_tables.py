@@ -5,6 +5,7 @@
 A function raises KeyError where a result lacks what its table shows.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -193,13 +194,16 @@ def _index_recall(results: Results) -> str:
 def _beside(results: Results) -> str:
     """Every exhaustive way, both metrics side by side."""
     rows = results.get("beside")["rows"]
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    of_metric = Counter(row["metric"] for row in rows)
+    metrics = list(of_metric)
     ways: dict[str, dict[str, Any]] = {}
-    for row in rows:
+    # In the order of the metric that has most of them.
+    for row in sorted(rows, key=lambda row: -of_metric[row["metric"]]):
         ways.setdefault(row["key"], {})[row["metric"]] = row
     lines = []
     for by_metric in ways.values():
-        cells = [_join_names([row["name"] for row in by_metric.values()])]
+        there = [by_metric[metric] for metric in metrics if metric in by_metric]
+        cells = [_join_names([row["name"] for row in there])]
         for metric in metrics:
             row = by_metric.get(metric)
             cells += [f"{figure(row['scaled'])}", ratio(row["ratio"])] if row else ["–", "–"]

@@ -236,7 +236,9 @@ def test_powers_ratios_and_recalls():
     assert [power(n) for n in (10**9, 3 * 10**7, 123, 2 * 10**7 + 1)] == [
         "10⁹", "3·10⁷", "123", "20,000,001",
     ]  # fmt: skip
-    assert [ratio(x) for x in (0.25, 1, 139.96, 2)] == ["1/4.0", "1", "140", "2.0"]
+    assert [ratio(x) for x in (0.25, 0.73, 1, 139.96, 2)] == [
+        "1/4.0", "0.73", "1", "140", "2.0",
+    ]  # fmt: skip
     # rounded down: 1 says that nothing was missed
     assert [share(x) for x in (1, 0.99999, 0.9959, None)] == ["1", "0.9999", "0.995", "–"]
 
