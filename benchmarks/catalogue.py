@@ -119,7 +119,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         "beside",
-        "every exhaustive way to answer: C, NumPy, numba, stumpy, FFT, FAISS's brute force",
+        "every exhaustive way to answer: C, NumPy, numba, stumpy, FFT, FAISS flat",
         _minutes(1, 3, 8),
         base_memory=4e9,
         gcc=True,

@@ -42,6 +42,8 @@ SIDES = (
     Side(-13, 0, "right", "center"),
     Side(11, 9, "left", "bottom"),
     Side(-11, -9, "right", "top"),
+    Side(0, 11, "center", "bottom"),
+    Side(0, -11, "center", "top"),
 )
 ABOVE_OR_BELOW = (
     Side(0, 10, "center", "bottom"),

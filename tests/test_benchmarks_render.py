@@ -305,8 +305,8 @@ def test_a_front_has_no_point_that_another_beats():
 def test_marks_are_the_fastest_of_each_kind_by_the_metric_of_the_curves(folder, results):
     assert [(m.name, m.ms, m.extrapolated) for m in marks(results, "l2")] == [
         ("pilogo, exact scan", 95.0, False),
-        ("plain C", 4900.0, False),
-        ("FAISS, brute force", 47000.0, True),
+        ("plain C, 2 threads", 4900.0, False),
+        ("FAISS flat, 2 threads", 47000.0, True),
     ]
     (folder / "beside-1e9.json").unlink()
     assert len(marks(results, "l2")) == 1
