@@ -17,11 +17,11 @@ test *ARGS:
 faults:
     python -m pytest --full tests/faults
 
-# measure everything at 10^8 decimals (half an hour; says first what it needs)
+# measure everything at 10^8 decimals (three quarters of an hour; says first what it needs)
 bench *ARGS:
     python benchmarks/suite.py --digits 1e8 {{ARGS}}
 
-# the same at 10^9 decimals, which the documents speak of (an hour and a half)
+# the same at 10^9 decimals, which the documents speak of (two hours)
 bench-full *ARGS:
     python benchmarks/suite.py --digits 1e9 {{ARGS}}
 

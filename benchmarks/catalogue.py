@@ -144,7 +144,7 @@ BENCHMARKS = (
     Benchmark(
         "curves",
         "recall against time, beside FAISS used plainly",
-        _minutes(3, 20, 60),
+        _minutes(15, 30, 80),
         memory=16,
         disk=32,
         index=True,

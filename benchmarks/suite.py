@@ -5,7 +5,7 @@ name. Each result is benchmarks/results/NAME-SIZE.json; then the tables and plot
 ARCHITECTURE.md are made from all results (render.py), and a report of this size beside them. Ctrl-C
 ends the benchmark that runs; results of those that are done stay. Exit code 1 where one failed.
 
-10^9 takes an hour and a half; 1e7 is a try that shows in ten minutes whether everything works.
+10^9 takes two hours; 1e7 is a try that shows in twenty minutes whether everything works.
 """
 
 import contextlib
