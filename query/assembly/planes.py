@@ -65,10 +65,10 @@ def _transpose(isa: InstructionSet) -> str:
     for stage in range(4):
         for i in range(8):
             a, b = f"r{stage}.{i}", f"r{stage}.{i + 8}"
-            for k, picks in enumerate((low, high)):
+            for k, half in enumerate((low, high)):
                 row = 2 * i + k
                 name = f"d{GUARD + row}" if stage == 3 else f"r{stage + 1}.{row}"
-                lines.append(shuffle(name, lanes, a, b, picks))
+                lines.append(shuffle(name, lanes, a, b, half))
     return "\n".join(lines) + "\n"
 
 
