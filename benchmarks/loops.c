@@ -79,3 +79,18 @@ void absolute_loop(const uint8_t *digits, int64_t n_windows, const uint8_t refer
             keep(start, sum, starts, distances, top);
     }
 }
+
+/* The same for l2. */
+void squared_loop(const uint8_t *digits, int64_t n_windows, const uint8_t reference[WINDOW],
+                  int64_t *starts, int64_t *distances, int top)
+{
+    for (int64_t start = 0; start < n_windows; start++) {
+        int32_t sum = 0;
+        for (int i = 0; i < WINDOW; i++) {
+            int32_t difference = digits[start + i] - reference[i];
+            sum += difference * difference;
+        }
+        if (sum < distances[top - 1])
+            keep(start, sum, starts, distances, top);
+    }
+}

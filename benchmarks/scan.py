@@ -14,20 +14,20 @@ from typing import Any
 
 import click
 import numpy as np
-from machine import Job, address, alternate, compile_c, describe, load_digits, print_machine, run
+from loops import TOP, Best, Loops
+from machine import Job, address, alternate, describe, load_digits, print_machine, run
 from numpy.typing import NDArray
 from record import SCAN, save
 
 from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
-from indexer.window import WINDOW, count_windows, start_of
+from indexer.window import start_of
 from query.assembly.layout import PLAIN
 from query.bitmap import format_digits, read_logo
 from query.kernels import Kernel, available, load_kernel
 from query.metrics import METRICS, cost_table
 from query.scan import closest_windows
 
-TOP = 10
 # The plain loop takes as long as C's, so it gets this many decimals and is scaled.
 _PLAIN_DIGITS = 20_000_000
 # A C loop takes 8 to 20 s at 10^9: it and the single kernels get so many rounds at most.
@@ -38,9 +38,6 @@ _LATER_READS = 4.0
 _LEAST_SPEEDUP = 60.0
 _CONTEST = data_file("contest.json")
 _LOOPS = "benchmarks/loops.c"
-
-# (start, distance) of the best windows, in order.
-Best = list[tuple[int, int]]
 
 
 class Reader:
@@ -80,27 +77,30 @@ class Comparison:
         self._bitmap = bitmap
         self._table = cost_table(bitmap, metric)
         self._threads = threads
-        self._library = compile_c("loops.c")
-        self._reader = Reader(self._library, digits, threads)
+        self._loops = Loops(digits)
+        self._reader = Reader(self._loops.library, digits, threads)
 
     def jobs(self, repeat: int) -> dict[str, Job]:
         """Everything to time, by a short name."""
         n, rounds = len(self._digits), min(repeat, _FEW_ROUNDS)
         jobs = {
-            "read": Job(f"read, {_threads(self._threads)}", self._reader, n, repeat),
-            "table loop": Job("C loop, cost table", partial(self._table_loop, n), n, rounds),
+            "read": Job(f"read, {say_threads(self._threads)}", self._reader, n, repeat),
+            "table loop": Job(
+                "C loop, cost table", partial(self._loops.by_table, self._table, n), n, rounds
+            ),
         }
         if self._table.name == "l1":
-            jobs["l1 loop"] = Job("C loop, |d - r|", self._absolute_loop, n, rounds)
+            work = partial(self._loops.by_difference, self._bitmap, "l1", n)
+            jobs["l1 loop"] = Job("C loop, |d - r|", work, n, rounds)
         best = load_kernel()
         for count in sorted({1, self._threads}):
             name = "scan" if count == self._threads else "scan alone"
             work = partial(self._scan, n, best, count)
-            jobs[name] = Job(f"scan, {_threads(count)}", work, n, repeat)
+            jobs[name] = Job(f"scan, {say_threads(count)}", work, n, repeat)
         for isa in available():
             size = min(n, _PLAIN_DIGITS) if isa is PLAIN else n
             work = partial(self._scan, size, load_kernel(isa.name), self._threads)
-            label = f"scan by {isa.name}, {_threads(self._threads)}"
+            label = f"scan by {isa.name}, {say_threads(self._threads)}"
             jobs[isa.name] = Job(label, work, size, rounds)
         return jobs
 
@@ -113,7 +113,7 @@ class Comparison:
         right = {n: jobs["table loop"].answers[0]}
         for job in list(jobs.values())[1:]:
             if job.digits not in right:
-                right[job.digits] = self._table_loop(job.digits)
+                right[job.digits] = self._loops.by_table(self._table, job.digits)
             found = [answer for answer in job.answers if answer != right[job.digits]]
             wrong += [f"{job.name}: {answer}, not {right[job.digits]}" for answer in found]
         listed = self.published()
@@ -132,29 +132,24 @@ class Comparison:
         return rows and [(start_of(row["offset"]), row["distance"]) for row in rows]
 
     def _scan(self, n: int, kernel: Kernel, threads: int) -> Best:
-        """Table, law and plan are made each time, as for a new logo."""
-        table = cost_table(self._bitmap, self._table.name)
-        ranking = closest_windows(self._digits[:n], table, TOP, kernel=kernel, threads=threads)
-        return list(zip(ranking.starts.tolist(), ranking.distances.tolist(), strict=True))
-
-    def _table_loop(self, n: int) -> Best:
-        costs = np.ascontiguousarray(self._table.costs)
-        return self._loop(self._library.cost_loop, n, costs)
-
-    def _absolute_loop(self) -> Best:
-        ascii_ = self._bitmap.reshape(WINDOW) + np.uint8(ord("0"))
-        return self._loop(self._library.absolute_loop, len(self._digits), ascii_)
-
-    def _loop(self, function: Any, n: int, reference: NDArray[Any]) -> Best:
-        starts = np.zeros(TOP, dtype=np.int64)
-        distances = np.full(TOP, np.iinfo(np.int64).max)
-        n_windows = ctypes.c_int64(count_windows(n))
-        results = (address(starts), address(distances), TOP)
-        function(address(self._digits), n_windows, address(reference), *results)
-        return list(zip(starts.tolist(), distances.tolist(), strict=True))
+        return scan(self._digits[:n], self._bitmap, self._table.name, kernel, threads)
 
 
-def _threads(count: int) -> str:
+def scan(
+    digits: NDArray[np.uint8],
+    bitmap: NDArray[np.uint8],
+    metric: str,
+    kernel: Kernel,
+    threads: int,
+) -> Best:
+    """The program's own answer; table, law and plan are made each time, as for a new logo."""
+    table = cost_table(bitmap, metric)
+    ranking = closest_windows(digits, table, TOP, kernel=kernel, threads=threads)
+    return list(zip(ranking.starts.tolist(), ranking.distances.tolist(), strict=True))
+
+
+def say_threads(count: int) -> str:
+    """The count in words: 1 thread, 2 threads."""
     return f"{count} thread{'s' * (count > 1)}"
 
 
