@@ -15,6 +15,7 @@ Nothing here depends on the decimals. One thread, one seed: the same bytes every
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +35,11 @@ from indexer.cells import (
 )
 from indexer.corpus import smooth_pictures, training_logos
 from indexer.faiss_files import learn_centres
-from indexer.progress import Progress, Step, silent
+from indexer.progress import Progress, Tally, silent
 from indexer.projection import DIRECTIONS, LARGEST, VARIANCES, Projection, correlate
 from indexer.window import SHADES, WINDOW
 
 SEED = 20140314
-# What the figures in ARCHITECTURE.md decided.
-_POWER = 0.3
-_PRIOR = 0.1
-_ANSWERS_IN_CELLS = 0.5
-_ANSWERS_IN_CODES = 0.8
 # Windows in the mean cell. To open a list costs as much as to look at 200 windows of one, and
 # where answers lie cells hold a hundredth of the mean.
 _WINDOWS_A_CELL = 15_000
@@ -51,7 +47,30 @@ _WINDOWS_A_CELL = 15_000
 _UNIT = 20.0
 _DRAWS_A_PICTURE = 48
 _LARGEST_SAMPLE = 300_000
-_ROUNDS = 12
+# Costs of l1 and l2 by shade of the reference: int64[10, 10] each.
+_DIFFERENCES = np.abs(np.arange(SHADES)[:, None] - np.arange(SHADES))
+_METRIC_STEPS = (_DIFFERENCES, _DIFFERENCES**2)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a coder is made of; the values here are those that the figures decided.
+
+    power is that of its eigenvalue which scales a direction (0: all weigh the same); prior the
+    share of smooth pictures among those to learn from; answers_in_cells and answers_in_codes the
+    shares of simulated answers among the points of centroids and of codewords, the rest being
+    random windows; rounds those of k-means (0: the centres are random points).
+    benchmarks/ablation.py shows what each is worth.
+    """
+
+    power: float = 0.3
+    prior: float = 0.1
+    answers_in_cells: float = 0.5
+    answers_in_codes: float = 0.8
+    rounds: int = 12
+
+
+DECIDED = Recipe()
 
 
 def cell_bits(n_windows: int) -> int:
@@ -60,29 +79,43 @@ def cell_bits(n_windows: int) -> int:
     return min(max(bits, SMALLEST_BITS), LARGEST_BITS)
 
 
-def _metric_steps() -> NDArray[np.int64]:
-    """Costs of l1 and l2 by shade of the reference: int64[2, 10, 10]."""
-    difference = np.abs(np.arange(SHADES)[:, None] - np.arange(SHADES))
-    return np.stack([difference, difference**2])
-
-
-def learn_projection(pictures: NDArray[np.uint8], prior: NDArray[np.uint8]) -> Projection:
+def learn_projection(
+    pictures: NDArray[np.uint8], prior: NDArray[np.uint8], recipe: Recipe = DECIDED
+) -> Projection:
     """The projection for pictures (uint8[m, 84]), mixed with a prior of the same form."""
-    covariance = np.zeros((2 * WINDOW, 2 * WINDOW))
-    for bitmaps, share in ((pictures, 1 - _PRIOR), (prior, _PRIOR)):
-        for steps in _metric_steps():
-            # in units of the features' deviations, so that directions stay uncorrelated
+    return leading_directions(mean_square(pictures, prior, recipe.prior), recipe.power)
+
+
+def mean_square(
+    pictures: NDArray[np.uint8], prior: NDArray[np.uint8], prior_share: float
+) -> NDArray[np.float64]:
+    """The mean square of the vectors that people ask for: float64[168, 168].
+
+    Lines of 84 pixels, then parabolas, in units of the features' deviations, so that directions
+    stay uncorrelated.
+    """
+    square = np.zeros((2 * WINDOW, 2 * WINDOW))
+    for bitmaps, share in ((pictures, 1 - prior_share), (prior, prior_share)):
+        for steps in _METRIC_STEPS:
             wanted = correlate(steps[bitmaps]) / np.sqrt(VARIANCES)[:, None]
             wanted = wanted.reshape(-1, 2 * WINDOW)
             wanted = wanted[(wanted**2).sum(axis=1) > 0]
             wanted /= np.sqrt((wanted**2).sum(axis=1, keepdims=True))
-            covariance += share * wanted.T @ wanted / len(wanted)
-    values, vectors = np.linalg.eigh(covariance)
+            square += share * wanted.T @ wanted / len(wanted)
+    return square
+
+
+def leading_directions(square: NDArray[np.float64], power: float) -> Projection:
+    """The projection on the leading eigenvectors of a mean square, as `mean_square` has them.
+
+    The deviation of each is in proportion to its eigenvalue to that power.
+    """
+    values, vectors = np.linalg.eigh(square)
     values, vectors = values[::-1][:DIRECTIONS], vectors[:, ::-1][:, :DIRECTIONS].T
     # an eigenvector has no sign: its largest entry is positive
     largest = np.abs(vectors).argmax(axis=1)
     vectors = vectors * np.sign(vectors[np.arange(DIRECTIONS), largest])[:, None]
-    deviations = _UNIT * (np.maximum(values, 0) / values[0]) ** _POWER
+    deviations = _UNIT * (np.maximum(values, 0) / values[0]) ** power
     order = _arrangement(deviations)
     vectors, deviations = vectors[order], deviations[order]
     coefficients = vectors.reshape(DIRECTIONS, 2, WINDOW) / np.sqrt(VARIANCES)[:, None]
@@ -122,7 +155,7 @@ def simulate_answers(pictures: NDArray[np.uint8], count: int, n_windows: int) ->
     drawn = []
     for number in range(-(-count // _DRAWS_A_PICTURE)):
         picture = pictures[random.integers(len(pictures))]
-        costs = _metric_steps()[number % 2][picture]
+        costs = _METRIC_STEPS[number % 2][picture]
         p = tilt(costs, _theta_at_rate(costs, rate))[3]
         uniforms = random.random((_DRAWS_A_PICTURE, WINDOW), dtype=np.float32)
         drawn.append(draw_windows(p, uniforms))
@@ -146,43 +179,66 @@ def _theta_at_rate(costs: NDArray[np.integer], rate: float) -> float:
     return theta_where(costs, distance)
 
 
-def learn_coder(n_windows: int, progress: Progress = silent) -> Coder:
+def learn_coder(
+    n_windows: int,
+    progress: Progress = silent,
+    recipe: Recipe = DECIDED,
+    projection: Projection | None = None,
+) -> Coder:
     """Projection and codebooks for an index of n windows. Some seconds, one thread.
 
-    Reports the stage learn.
+    A projection that is given takes the place of the learned one. Reports the stage learn.
     """
     bits = cell_bits(n_windows)
-    steps = GROUPS + SUBCODES + 2
     with ONE_BLAS_THREAD:
-        progress(Step("learn", 0, steps, "codebooks"))
+        tally = Tally("learn", GROUPS + SUBCODES + 2, "codebooks", progress)
         pictures = training_logos()
         prior = smooth_pictures(len(pictures), SEED)
-        projection = learn_projection(pictures, prior)
+        projection = projection or learn_projection(pictures, prior, recipe)
         count = min(_LARGEST_SAMPLE, 40_000 + (1024 << bits))
-        every = np.concatenate([pictures, prior[: int(_PRIOR * len(prior))]])
-        windows = simulate_answers(every, count, n_windows)
-        answers = _project(projection, windows)
-        progress(Step("learn", 1, steps, "codebooks"))
-        noise = np.random.default_rng(SEED).integers(0, SHADES, (count, WINDOW), dtype=np.uint8)
-        points = _mix(answers, _project(projection, noise), _ANSWERS_IN_CELLS)
-        others = _mix(answers, _project(projection, noise), _ANSWERS_IN_CODES)
-        progress(Step("learn", 2, steps, "codebooks"))
-        centroids = np.empty((GROUPS, 1 << bits, GROUP_DIRECTIONS), dtype=np.int8)
-        residual = np.empty_like(others)
-        for group in range(GROUPS):
-            span = slice(group * GROUP_DIRECTIONS, (group + 1) * GROUP_DIRECTIONS)
-            centroids[group] = learn_centres(points[:, span], 1 << bits, _ROUNDS, SEED)
-            for rows in np.array_split(np.arange(len(others)), 16):
-                index = nearest(others[rows, span], centroids[group])
-                left = others[rows, span].astype(np.int16) - centroids[group][index]
-                residual[rows, span] = np.clip(left, -128, 127)
-            progress(Step("learn", 3 + group, steps, "codebooks"))
-        codewords = np.empty((SUBCODES, CODEWORDS, SUBCODE_DIRECTIONS), dtype=np.int8)
-        for part in range(SUBCODES):
-            span = slice(part * SUBCODE_DIRECTIONS, (part + 1) * SUBCODE_DIRECTIONS)
-            codewords[part] = learn_centres(residual[:, span], CODEWORDS, _ROUNDS, SEED)
-            progress(Step("learn", 3 + GROUPS + part, steps, "codebooks"))
+        every = np.concatenate([pictures, prior[: int(recipe.prior * len(prior))]])
+        answers = _project(projection, simulate_answers(every, count, n_windows))
+        tally.add(1)
+        random = np.random.default_rng(SEED)
+        noise = _project(projection, random.integers(0, SHADES, (count, WINDOW), dtype=np.uint8))
+        tally.add(1)
+        points = _mix(answers, noise, recipe.answers_in_cells)
+        centroids = _learn_centroids(points, bits, recipe.rounds, tally)
+        others = _mix(answers, noise, recipe.answers_in_codes)
+        codewords = _learn_codewords(_residual(others, centroids), recipe.rounds, tally)
     return Coder(projection, centroids, codewords)
+
+
+def _learn_centroids(
+    points: NDArray[np.int8], bits: int, rounds: int, tally: Tally
+) -> NDArray[np.int8]:
+    """Centroids int8[2, 2**bits, 24] of points int8[k, 48]."""
+    centroids = np.empty((GROUPS, 1 << bits, GROUP_DIRECTIONS), dtype=np.int8)
+    for group, part in enumerate(np.split(points, GROUPS, axis=1)):
+        centroids[group] = learn_centres(part, 1 << bits, rounds, SEED)
+        tally.add(1)
+    return centroids
+
+
+def _residual(points: NDArray[np.int8], centroids: NDArray[np.int8]) -> NDArray[np.int8]:
+    """What the centroids leave of points int8[k, 48], clipped: int8[k, 48]."""
+    residual = np.empty_like(points)
+    for group, centres in enumerate(centroids):
+        span = slice(group * GROUP_DIRECTIONS, (group + 1) * GROUP_DIRECTIONS)
+        for rows in np.array_split(np.arange(len(points)), 16):
+            index = nearest(points[rows, span], centres)
+            left = points[rows, span].astype(np.int16) - centres[index]
+            residual[rows, span] = np.clip(left, -128, 127)
+    return residual
+
+
+def _learn_codewords(residual: NDArray[np.int8], rounds: int, tally: Tally) -> NDArray[np.int8]:
+    """Codewords int8[12, 16, 4] of residuals int8[k, 48]."""
+    codewords = np.empty((SUBCODES, CODEWORDS, SUBCODE_DIRECTIONS), dtype=np.int8)
+    for number, part in enumerate(np.split(residual, SUBCODES, axis=1)):
+        codewords[number] = learn_centres(part, CODEWORDS, rounds, SEED)
+        tally.add(1)
+    return codewords
 
 
 def _project(projection: Projection, windows: NDArray[np.uint8]) -> NDArray[np.int8]:
