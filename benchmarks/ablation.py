@@ -287,8 +287,8 @@ def measure(options: dict[str, Any], work: Path) -> dict[str, Any]:
 
 
 _HEAD = (
-    f"{'':40}{'ms:':>8}{'':8}{'windows:':>13}{'scored:':>12}{'':9}{'against as it is:':>18}\n"
-    f"{'':40}{'median':>8}{'95 %':>8}{'median':>13}{'median':>12}{'recall@10':>9}"
+    f"{'':40}{'ms:':>8}{'':8}{'windows:':>13}{'scored:':>12}{'':11}{'against as it is:':>18}\n"
+    f"{'':40}{'median':>8}{'95 %':>8}{'median':>13}{'median':>12}{'recall@10':>11}"
     f"{'ms':>9}{'windows':>9}{'no answer':>11}{'of':>5}"
 )
 
@@ -306,7 +306,7 @@ def format_row(row: dict[str, Any]) -> str:
         f"{_cell(row.get('ms_p95'), ',.0f', 8)}"
         f"{_cell(row.get('windows_median'), ',.0f', 13)}"
         f"{_cell(row.get('candidates_median'), ',.0f', 12)}"
-        f"{_cell(row['recall'], '.4f', 9)}"
+        f"{_cell(row['recall'], '.4f', 11)}"
         f"{_cell(row.get('ratio_ms_median'), '.2f', 9)}"
         f"{_cell(row.get('ratio_windows_median'), '.2f', 9)}"
         f"{row['none']:11}{row['asked']:5}"
@@ -319,7 +319,7 @@ def format_row(row: dict[str, Any]) -> str:
 @click.option("--variant", "variants", multiple=True, help="Only this one; may be repeated.",
               type=click.Choice([variant.key for variant in VARIANTS]))  # fmt: skip
 @click.option("--patience", type=click.FloatRange(0), default=40.0, show_default=True,
-              metavar="SECONDS", help="After so long a variant is asked no more logos.")  # fmt: skip
+              metavar="SECONDS", help="After it a variant is asked no more logos.")  # fmt: skip
 @click.option("--work", type=click.Path(path_type=Path), help="Where stores are made.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures.")
 @home_option
