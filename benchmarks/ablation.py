@@ -15,10 +15,9 @@ Takes 6 minutes and 6 GB of disk at 10^8 decimals.
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +36,17 @@ from index_questions import (
     summarise,
     timed_build,
 )
+from fixed import FixedSearch
 from machine import describe, print_machine, run
 from numpy.typing import NDArray
 from predicted import ByPrediction
 from record import BUILD, INDEX, save
+from variants import FULL, VARIANTS
 
-from indexer.cells import ENTRY_BYTES, Coder
-from indexer.corpus import smooth_pictures, training_logos
+from indexer.cells import ENTRY_BYTES
 from indexer.index_files import coder_bytes
-from indexer.learning import (
-    DECIDED,
-    SEED,
-    Recipe,
-    leading_directions,
-    learn_coder,
-    mean_square,
-)
 from indexer.options import Count, home_option, threads_option
-from indexer.projection import FEATURES, VARIANCES
 from indexer.resources import available_memory
-from indexer.window import WINDOW, count_windows
 from query.kernels import load_kernel
 from query.lists import Lists
 from query.metrics import CostTable
@@ -64,17 +54,8 @@ from query.ranking import Ranking
 from query.scan import closest_windows
 
 METRICS = ("l1", "l2")
-_SAMPLE_WINDOWS = 1_000_000
-_BLOCK = 1 << 15
-
-
-@dataclass(frozen=True)
-class Variant:
-    """An index with one part left out: what makes its coder of decimals uint8[n] ASCII."""
-
-    key: str
-    name: str
-    make: Callable[[NDArray[np.uint8]], Coder]
+NO_RESCORING = "ranked by its predictions alone"
+FIXED_LIMITS = "the same limits for every logo"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,71 +64,6 @@ class Question:
 
     table: CostTable
     truth: Ranking
-
-
-def windows_square(digits: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The covariance of the windows' own features: float64[168, 168], as `mean_square` has them.
-
-    Of the first million windows of uint8[n] ASCII.
-    """
-    n_windows = min(count_windows(len(digits)), _SAMPLE_WINDOWS)
-    scaled = (FEATURES / np.sqrt(VARIANCES)[:, None]).astype(np.float32)
-    square = np.zeros((2 * WINDOW, 2 * WINDOW))
-    total = np.zeros(2 * WINDOW)
-    for begin in range(0, n_windows, _BLOCK):
-        end = min(begin + _BLOCK, n_windows)
-        stretch = digits[begin : end + WINDOW - 1] & np.uint8(15)
-        windows = np.lib.stride_tricks.sliding_window_view(stretch, WINDOW)
-        features = np.concatenate([scaled[0][windows], scaled[1][windows]], axis=1)
-        square += features.T @ features
-        total += features.sum(axis=0, dtype=np.float64)
-    mean = total / n_windows
-    return square / n_windows - np.outer(mean, mean)
-
-
-def lines_square() -> NDArray[np.float64]:
-    """The mean square that the projection is learned from, without the parabolas."""
-    pictures = training_logos()
-    square = mean_square(pictures, smooth_pictures(len(pictures), SEED), DECIDED.prior)
-    square[WINDOW:] = 0
-    square[:, WINDOW:] = 0
-    return square
-
-
-def _by_recipe(recipe: Recipe, digits: NDArray[np.uint8]) -> Coder:
-    return learn_coder(count_windows(len(digits)), recipe=recipe)
-
-
-def _by_windows(digits: NDArray[np.uint8]) -> Coder:
-    projection = leading_directions(windows_square(digits), DECIDED.power)
-    return learn_coder(count_windows(len(digits)), projection=projection)
-
-
-def _by_lines(digits: NDArray[np.uint8]) -> Coder:
-    projection = leading_directions(lines_square(), DECIDED.power)
-    return learn_coder(count_windows(len(digits)), projection=projection)
-
-
-def _variant(key: str, name: str, recipe: Recipe) -> Variant:
-    return Variant(key, name, partial(_by_recipe, recipe))
-
-
-_NO_ANSWERS = Recipe(answers_in_cells=0, answers_in_codes=0)
-FULL = _variant("full", "as it is", DECIDED)
-NO_RESCORING = "ranked by its predictions alone"
-VARIANTS = (
-    _variant("random_windows", "codebooks learned on random windows", _NO_ANSWERS),
-    _variant(
-        "random_points",
-        "codebooks are random windows",
-        Recipe(answers_in_cells=0, answers_in_codes=0, rounds=0),
-    ),
-    _variant("no_scaling", "directions all weigh the same", Recipe(power=0)),
-    _variant("half_power", "directions scaled by the power 1/2", Recipe(power=0.5)),
-    _variant("no_prior", "no smooth pictures", Recipe(prior=0)),
-    Variant("lines", "lines alone, no parabolas", _by_lines),
-    Variant("data_pca", "directions of the windows' own PCA", _by_windows),
-)
 
 
 def find_truths(
@@ -217,8 +133,7 @@ def rows_by_prediction(
     opened: Opened, questions: Sequence[Sequence[Question]]
 ) -> list[dict[str, Any]]:
     """Recall of the ten windows that the index itself predicts to be closest."""
-    n_windows = count_windows(opened.n)
-    index = opened.index
+    n_windows, index = opened.n_windows, opened.index
     lists = Lists(index.directory, index.lists, opened.digits, n_windows, n_windows)
     best = ByPrediction(opened.coder, lists)
     rows = []
@@ -240,6 +155,35 @@ def rows_by_prediction(
             }
         )
     return rows
+
+
+def rows_with_fixed_limits(
+    opened: Opened, before: Sequence[Pair], patience: float
+) -> list[dict[str, Any]]:
+    """The index as it is, with as many cells and candidates for every logo, as good as before."""
+    search = FixedSearch(opened)
+    rows = []
+    for metric in METRICS:
+        mine = [pair for pair in before if pair.question.table.name == metric]
+        prepared = [search.prepare(pair.question.table, pair.question.truth) for pair in mine]
+        setting = search.tune(prepared, sum(n_missed(pair) for pair in mine))
+        began = time.perf_counter()
+        pairs = []
+        for pair, question in zip(mine, prepared, strict=True):
+            asked = search.ask(question, search.limits(question, setting))
+            pairs.append(Pair(pair.question, asked, opened.ask(question.table)))
+            if time.perf_counter() - began > patience:
+                break
+        row = make_row("no_calibration", FIXED_LIMITS, metric, pairs)
+        rows.append(row | {"n_cells": setting.n_cells, "n_scored": setting.n_scored})
+    return rows
+
+
+def n_missed(pair: Pair) -> int:
+    """How many of the true windows an index has not found."""
+    found = pair.asked.found
+    true = set(pair.question.truth.starts.tolist())
+    return len(true.difference(found.ranking.starts.tolist() if found else ()))
 
 
 def measure(options: dict[str, Any], work: Path) -> dict[str, Any]:
@@ -277,6 +221,8 @@ def measure(options: dict[str, Any], work: Path) -> dict[str, Any]:
             rows += [make_row(variant.key, variant.name, metric, asked) for metric in METRICS]
         say("no_rescoring")
         rows += rows_by_prediction(full, questions)
+        say("no_calibration")
+        rows += rows_with_fixed_limits(full, pairs, options["patience"])
     return {
         "n": n,
         "missed": MISSED,
@@ -303,7 +249,7 @@ def format_row(row: dict[str, Any]) -> str:
     return (
         f"{row['name']:36} {row['metric']:3}"
         f"{_cell(row.get('ms_median'), '.2f' if few else ',.0f', 8)}"
-        f"{_cell(row.get('ms_p95'), ',.0f', 8)}"
+        f"{_cell(row.get('ms_p95'), ',.1f', 8)}"
         f"{_cell(row.get('windows_median'), ',.0f', 13)}"
         f"{_cell(row.get('candidates_median'), ',.0f', 12)}"
         f"{_cell(row['recall'], '.4f', 11)}"

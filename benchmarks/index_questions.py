@@ -66,12 +66,12 @@ class Opened:
     """An index and its decimals, mapped, every page brought in, asked without the planner."""
 
     def __init__(self, store: DigitStore, threads: int) -> None:
-        self.n = store.n
+        self.n_windows = count_windows(store.n)
         self.digits = store.open()
         self.index: Index = open_index(store)
-        shard = IndexedShard(0, self.index, self.digits, count_windows(self.n))
-        lists = ListShards([shard], threads)
-        self._search = IndexSearch(self.index.coder, count_windows(self.n), lists)
+        shard = IndexedShard(0, self.index, self.digits, self.n_windows)
+        self.lists = ListShards([shard], threads)
+        self._search = IndexSearch(self.index.coder, self.n_windows, self.lists)
         bring_in(self.index.lists)
         bring_in(self.digits)
 
@@ -84,7 +84,7 @@ class Opened:
     def bytes_per_window(self) -> float:
         """What the index takes on disk, all of its files."""
         files = (path for path in self.index.folder.rglob("*") if path.is_file())
-        return sum(path.stat().st_size for path in files) / count_windows(self.n)
+        return sum(path.stat().st_size for path in files) / self.n_windows
 
     def ask(self, table: CostTable) -> "Asked":
         """The answer of the second of two runs: the first brings into the caches what it needs."""

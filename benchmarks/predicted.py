@@ -24,6 +24,21 @@ _SEED = 2718
 _FIRST, _MORE = 4, 8
 
 
+class RandomWindows:
+    """What a coder predicts for random windows."""
+
+    def __init__(self, coder: Coder) -> None:
+        self._coder = coder
+        random = np.random.default_rng(_SEED)
+        windows = random.integers(0, SHADES, (_SAMPLE, WINDOW), dtype=np.uint8)
+        self._coded = coder.quantise(coder.projection.project(windows))
+
+    def law(self, slopes: NDArray[np.float64]) -> NormalDist:
+        """The normal law of mean and deviation of the predictions for a question's slopes."""
+        predictions = self._coder.predictions(*self._coded, slopes)[1]
+        return NormalDist(float(predictions.mean()), max(float(predictions.std()), 1e-9))
+
+
 class ByPrediction:
     """Ranks the windows of an index's lists by their predicted distances, smaller starts first."""
 
@@ -31,16 +46,13 @@ class ByPrediction:
         self._coder = coder
         self._lists = lists
         self._search = ListSearch(lists)
-        random = np.random.default_rng(_SEED)
-        windows = random.integers(0, SHADES, (_SAMPLE, WINDOW), dtype=np.uint8)
-        self._random = coder.quantise(coder.projection.project(windows))
+        self._random = RandomWindows(coder)
 
     def closest(self, table: CostTable, top: int) -> NDArray[np.int64]:
         """Starts of the `top` windows of least prediction: int64[top]."""
         slopes = self._coder.projection.slopes(table.costs)[1]
         query = ListQuery(*self._coder.parts(slopes), table.padded())
-        predictions = self._coder.predictions(*self._random, slopes)[1]
-        law = NormalDist(float(predictions.mean()), max(float(predictions.std()), 1e-9))
+        law = self._random.law(slopes)
         # The routine compares codes in whole levels: each of the parts is off by half a one.
         margin = (SUBCODES / 2 + 1) * query.unit
         wanted = float(_FIRST * top)

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
-from ablation import Pair, Question, lines_square, make_row, windows_square
+from ablation import Pair, Question, make_row, n_missed
 from index_questions import Asked, Opened, choose_logos, make_table, recall, store_in, summarise
+from fixed import FixedSearch, Setting, cell_limit, cell_ranks
 from predicted import ByPrediction
 from scale import fit_all, fit_exponent, sizes_to
+from variants import lines_square, windows_square
 
 from indexer.build import build_index
 from indexer.coding import WindowCoder
@@ -15,8 +17,10 @@ from indexer.learning import leading_directions, learn_coder
 from indexer.projection import FEATURES, VARIANCES
 from indexer.window import WINDOW, count_windows
 from query.candidates import Found
+from query.kernels import load_kernel
 from query.lists import Lists
 from query.ranking import Ranking
+from query.scan import closest_windows
 
 N = 20_000
 
@@ -134,7 +138,9 @@ def test_a_projection_that_is_given_is_the_coders():
     assert learn_coder(N, projection=projection).projection is projection
 
 
-def test_windows_of_least_prediction_are_those_of_all_predictions(small_home):
+def test_windows_of_least_prediction_are_those_of_all_predictions(small_home, monkeypatch):
+    monkeypatch.setattr("predicted._FIRST", 0.5)  # limits close to the answer, in small steps
+    monkeypatch.setattr("predicted._MORE", 2)
     opened = Opened(find_store(small_home, "pi", N), threads=1)
     n_windows, index = count_windows(N), opened.index
     best = ByPrediction(
@@ -142,7 +148,7 @@ def test_windows_of_least_prediction_are_those_of_all_predictions(small_home):
         Lists(index.directory, index.lists, opened.digits, n_windows, n_windows),
     )
     coded = WindowCoder(index.coder, "numpy").code(opened.digits)
-    for logo in choose_logos(6):
+    for logo in choose_logos(100):
         for metric in ("l1", "l2"):
             table = make_table(logo, metric)
             slopes = index.coder.projection.slopes(table.costs)[1]
@@ -170,3 +176,53 @@ def test_a_store_to_measure_is_the_first_decimals_and_goes_with_its_folder(small
     with pytest.raises(KeyboardInterrupt), store_in(folder, small_home, 12_345) as store:
         interrupted(store)
     assert not folder.exists()
+
+
+def test_windows_without_an_answer_are_all_missed():
+    question = Question(make_table(choose_logos(1)[0], "l1"), ranking(1, 2, 3))
+    asked = Asked(1.0, found(10, 3, 9))
+    assert n_missed(Pair(question, asked, asked)) == 2
+    assert n_missed(Pair(question, Asked(1.0, None), asked)) == 3
+
+
+@pytest.fixture(scope="module")
+def tuned(small_home):
+    """A search with fixed limits, ten questions to it, and what their truth is."""
+    opened = Opened(find_store(small_home, "pi", N), threads=1)
+    search = FixedSearch(opened)
+    tables = [make_table(logo, "l1") for logo in choose_logos(10)]
+    truths = [closest_windows(opened.digits, table, 10, kernel=load_kernel()) for table in tables]
+    questions = [search.prepare(*pair) for pair in zip(tables, truths, strict=True)]
+    return search, questions, truths
+
+
+@pytest.mark.parametrize("n_lost", [0, 5, 20])
+def test_one_setting_for_all_loses_what_it_may(tuned, n_lost):
+    search, questions, truths = tuned
+    setting = search.tune(questions, n_lost)
+    answers = [search.ask(one, search.limits(one, setting)).found.ranking for one in questions]
+    lost = 100 * (1 - recall(truths, answers))
+    assert abs(lost - n_lost) <= 3  # numbers of windows are met within 2 %
+
+
+def test_the_same_number_of_windows_is_scored_for_every_question(tuned):
+    search, questions, _ = tuned
+    setting = Setting(n_cells=4, n_scored=2000)
+    for one in questions:
+        n_scored = search.ask(one, search.limits(one, setting)).found.n_candidates
+        assert n_scored == pytest.approx(2000, rel=0.02)
+
+
+def test_fewer_questions_may_lose_with_more_cells(tuned):
+    search, questions, _ = tuned
+    settings = [search.tune(questions, n_lost) for n_lost in (0, 5, 20, 60)]
+    n_cells = [setting.n_cells for setting in settings]
+    assert n_cells == sorted(n_cells, reverse=True)
+    assert settings[0].n_scored > settings[-1].n_scored
+
+
+def test_the_nearest_cells_are_within_their_limit(tuned):
+    _, questions, _ = tuned
+    query = questions[0].query
+    limits = [cell_limit(query, n_cells) for n_cells in (1, 2, 3, 4, 5)]
+    assert cell_ranks(query, np.array(limits, dtype=np.float32)).tolist() == [1, 2, 3, 4, 4]
