@@ -2,6 +2,7 @@
 
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ def choose_logos(count: int) -> NDArray[np.uint8]:
 def make_table(logo: NDArray[np.uint8], metric: str) -> CostTable:
     """The question of a logo uint8[84]."""
     return cost_table(logo.reshape(HEIGHT, WIDTH), metric)
+
+
+@contextmanager
+def work_folder(work: Path | None) -> Iterator[Path]:
+    """A folder of its own in --work, or where temporary files go; removed at the end."""
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="pilogo-", dir=work) as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -14,7 +14,6 @@ At 10^8 decimals 2 minutes and 3 GB of disk; at 10^9 5 minutes and 26 GB.
 """
 
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -33,6 +32,7 @@ from index_questions import (
     store_in,
     summarise,
     timed_build,
+    work_folder,
 )
 from machine import Job, alternate, describe, load_digits, print_machine, run
 from numpy.typing import NDArray
@@ -204,8 +204,8 @@ def print_table(results: dict[str, Any]) -> None:
 def main(**options: Any) -> None:
     """Measure, print the table."""
     machine = describe()
-    with tempfile.TemporaryDirectory(prefix="pilogo-", dir=options["work"]) as folder:
-        results = measure(options, Path(folder))
+    with work_folder(options["work"]) as folder:
+        results = measure(options, folder)
     print_machine(machine)
     print(
         f"medians of {ROUNDS} scans and of {results['n_logos']} logos, {options['threads']} threads"

@@ -4,6 +4,7 @@ from ablation import Pair, Question, make_row, n_missed
 from index_questions import Asked, Opened, choose_logos, make_table, recall, store_in, summarise
 from fixed import FixedSearch, Setting, cell_limit, cell_ranks
 from predicted import ByPrediction
+from routines import MadeUpSearch, make_lists
 from scale import fit_all, fit_exponent, sizes_to
 from variants import lines_square, windows_square
 
@@ -226,3 +227,18 @@ def test_the_nearest_cells_are_within_their_limit(tuned):
     query = questions[0].query
     limits = [cell_limit(query, n_cells) for n_cells in (1, 2, 3, 4, 5)]
     assert cell_ranks(query, np.array(limits, dtype=np.float32)).tolist() == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize(("bits", "size"), [(1, 3000), (3, 10)])
+def test_made_up_lists_are_looked_at_as_a_whole_and_scored_all_or_none(bits, size):
+    digits = np.random.default_rng(4).integers(48, 58, 9000, dtype=np.uint8)
+    search = MadeUpSearch(digits, bits, size)
+    n_windows = size << 2 * bits
+    assert search.run(score=False) == (n_windows, 0)
+    assert search.run(score=True) == (n_windows, n_windows)
+
+
+def test_made_up_lists_of_ten_do_not_share_a_page():
+    digits = np.full(1000, ord("7"), dtype=np.uint8)
+    lists = make_lists(digits, 2, 10)
+    assert len(set(lists.directory[:, 2] // 4096)) == 16
