@@ -265,7 +265,7 @@ def format_row(row: dict[str, Any]) -> str:
 @click.option("--logos", type=click.IntRange(1), default=120, show_default=True)
 @click.option("--variant", "variants", multiple=True, help="Only this one; may be repeated.",
               type=click.Choice([variant.key for variant in VARIANTS]))  # fmt: skip
-@click.option("--patience", type=click.FloatRange(0), default=40.0, show_default=True,
+@click.option("--patience", type=click.FloatRange(0), default=60.0, show_default=True,
               metavar="SECONDS", help="After it a variant is asked no more logos.")  # fmt: skip
 @click.option("--work", type=click.Path(path_type=Path), help="Where stores are made.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures.")
