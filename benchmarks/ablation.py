@@ -22,6 +22,7 @@ from typing import Any
 
 import click
 import numpy as np
+from fixed import FixedSearch
 from index_questions import (
     MISSED,
     TOP,
@@ -36,7 +37,6 @@ from index_questions import (
     timed_build,
     work_folder,
 )
-from fixed import FixedSearch
 from machine import describe, print_machine, run
 from numpy.typing import NDArray
 from predicted import ByPrediction

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from ablation import Pair, Question, make_row, n_missed
-from index_questions import Asked, Opened, choose_logos, make_table, recall, store_in, summarise
 from fixed import FixedSearch, Setting, cell_limit, cell_ranks
+from index_questions import Asked, Opened, choose_logos, make_table, recall, store_in, summarise
 from predicted import ByPrediction
 from routines import MadeUpSearch, make_lists
 from scale import fit_all, fit_exponent, sizes_to
