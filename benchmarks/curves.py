@@ -117,6 +117,14 @@ class Measurement:
         if not options["keep"]:
             builder.remove()
 
+    def save(self) -> None:
+        """Write what there is so far: an index at 10^9 takes an hour, and the next may not fit."""
+        options = self._options
+        if options["json_file"]:
+            kept = ("digits", "threads", "logos", "nlist", "budget", "ways")
+            arguments = {name: options[name] for name in kept}
+            record.save(options["json_file"], "curves", arguments, self.results(), _MODULES)
+
     def results(self) -> dict[str, Any]:
         """As JSON holds it."""
         ways, scan = self.ways, self.truth.scan_ms
@@ -155,7 +163,7 @@ class Measurement:
               metavar="FILE", help="Also write all figures there.")  # fmt: skip
 def main(**options: Any) -> None:
     """Build, ask, print the fronts."""
-    options["ways"] = options["ways"] or ("pilogo", *FACTORIES)
+    options["ways"] = list(options["ways"] or ("pilogo", *FACTORIES))
     keep_freed_memory()
     machine = describe()
     logos = held_out_logos()
@@ -165,16 +173,14 @@ def main(**options: Any) -> None:
     print(f"{options['digits']:,} decimals, {len(logos)} logos that nothing was learned from\n")
     with draw_progress(True) as report:
         measurement.ask_ours(report)
+        measurement.save()
         digits = load_digits(options["home"], options["digits"])
         for kind in FACTORIES:
             if kind in options["ways"]:
                 measurement.ask_faiss(kind, digits, report)
+                measurement.save()
     for name, reasons in measurement.left_out.items():
         print(f"left out, {name}: " + "; ".join(reasons))
-    if options["json_file"]:
-        kept = ("digits", "threads", "logos", "nlist", "budget", "ways")
-        arguments = {name: options[name] for name in kept}
-        record.save(options["json_file"], "curves", arguments, measurement.results(), _MODULES)
 
 
 if __name__ == "__main__":
