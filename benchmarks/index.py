@@ -1,7 +1,7 @@
 """The index beside the exact scan: speed, recall and calibration over logos it never saw.
 
-Asks the held-out logos that have no near copy among those learned from (or --logos of them) with l1
-and l2 at --missed 1, 0.1 and 0.01, each answer compared with a scan (what `pilogo verify` does);
+Asks the held-out logos that have no near copy among those learned from (or --logos of them), l1 and
+l2, --missed 1, 0.2, 0.1 and 0.01, each answer compared with a scan (what `pilogo verify` does);
 then these and all held-out logos without scans between; then the SoundCloud logo, cold starts from
 the shell, and a stream of logos on standard input. How all of it grows is scale.py's question.
 
@@ -33,6 +33,8 @@ from query.finder import Finder
 from query.verify import verify
 from query.verify_report import format_verification, verification_json
 
+# 0.2 of ten is 98 % promised, and 99 % found on average: an answer stops where it lacks no more.
+MISSED_ASKED = (0.2, 0.1, 0.01)
 # The groups of logos that are timed, by the names of their results.
 _GROUPS = {"hard": "without near copies", "all": "all held out"}
 
@@ -41,7 +43,7 @@ def measure_speed(finder: Finder, logos: np.ndarray) -> list[dict[str, Any]]:
     """Times of a stream of different logos, no scans between but those the planner prefers."""
     rows = []
     for metric in ("l1", "l2"):
-        for missed in (0.1, 0.01):
+        for missed in MISSED_ASKED:
             answers = [
                 finder.find(logo.reshape(HEIGHT, WIDTH), metric=metric, missed=missed)
                 for logo in logos
@@ -65,7 +67,7 @@ def measure_soundcloud(finder: Finder, repeat: int = 21) -> list[dict[str, Any]]
     rows = []
     for metric in ("l1", "l2"):
         truth = {m.offset for m in finder.find(logo, metric=metric, exact=True).matches}
-        for missed in (0.1, 0.01):
+        for missed in MISSED_ASKED:
             answers = [finder.find(logo, metric=metric, missed=missed) for _ in range(repeat)]
             found = {m.offset for m in answers[0].matches}
             seconds = statistics.median(answer.seconds for answer in answers)
@@ -156,7 +158,7 @@ def main(**options: Any) -> None:
     print_machine(machine)
     finder.bring_in()
     with draw_progress(True) as report:
-        found = verify(finder, asked["hard"], progress=report)
+        found = verify(finder, asked["hard"], missed=(1.0, *MISSED_ASKED), progress=report)
     print(format_verification(found, style="compact"))
     sizes = {group: len(logos) for group, logos in asked.items()}
     speed = {}
