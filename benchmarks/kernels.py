@@ -146,7 +146,7 @@ def print_constants(lookup: float, found: dict[str, float]) -> None:
         "base": plans._BASE,
         **{f"kind of {size}": plans._KIND for size in SIZES},
         "step": plans._STEP,
-        "vector": plans._VECTOR,
+        "vector": plans._VECTOR + _REST * plans._REST,
         "score": plans._SCORE,
     }
     what = {

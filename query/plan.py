@@ -35,8 +35,8 @@ from query.assembly.layout import (
 # They steer the choice of a plan, never an answer.
 _BASE = 10.0
 _KIND = 3.5
-_STEP = 5.5
-_VECTOR = 60.0
+_STEP = 5.0
+_VECTOR, _REST = 45.0, 2.3  # a vector that goes on after the first test, and each group then
 _SCORE = 270.0
 
 # Sums of bounds saturate at one more.
@@ -96,8 +96,8 @@ def aligned(*shape: int) -> NDArray[np.uint8]:
 class Planner:
     """Plans for one cost table (int32[84, 10]) on one instruction set, for any limit.
 
-    With thorough=False only single pixels are considered: 1 ms of planning instead of 20, which is
-    right below some 10^8 windows.
+    With thorough=False only single pixels are considered: 1 ms of planning instead of 4, which is
+    right below some 10^7 windows.
     """
 
     def __init__(self, costs: NDArray[np.int32], isa: InstructionSet, *, thorough: bool) -> None:
@@ -164,9 +164,9 @@ class Planner:
         lanes = self._isa.lanes
         tested = np.arange(1, len(kinds) + 1)
         all_out = lanes * np.log1p(-np.minimum(passing, 1 - 1e-12))
-        efforts = (
-            tested - np.expm1(self._isa.unroll * all_out) * _STEP - np.expm1(all_out) * _VECTOR
-        )
+        step_goes_on, vector_goes_on = (-np.expm1(n * all_out) for n in (self._isa.unroll, 1))
+        going_on = _VECTOR + _REST * (len(kinds) - tested)
+        efforts = tested + step_goes_on * _STEP + vector_goes_on * going_on
         best = int(efforts.argmin())
         effort = _BASE + _KIND * len(set(kinds)) + efforts[best]
         return float(effort + lanes * passing[-1] * _SCORE), best + 1

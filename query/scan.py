@@ -38,7 +38,7 @@ _LARGEST_CHUNK = 1 << 23
 # At least so many a thread, so that no thread waits long for the last one.
 _CHUNKS_A_THREAD = 4
 # From here on a scan takes longer than the search for its best plan.
-_THOROUGH = 200_000_000
+_THOROUGH = 50_000_000
 # Rows a thread can find before it hands them over.
 _CAPACITY = 1 << 15
 # Seconds a window on one thread, by instruction set: the machine of ARCHITECTURE.md, l1.
