@@ -3,13 +3,16 @@
 import ctypes
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
 
+import faiss
 import numpy as np
 from fronts import Point, count_found, to_point
 from loops import TOP, shares
 from machine import address, compile_c
 from numpy.typing import NDArray
-from plain_faiss import Searcher, to_vectors
+from plain_faiss import to_vectors
 
 from indexer.errors import ClaimFailed
 from indexer.progress import Progress, Step
@@ -26,6 +29,9 @@ _SLOWEST = 2.0
 _PILOTS = 3
 # From here on scoring is worth the start of a thread.
 _SHARED = 4096
+# For one query: parallel_mode 1 shares its lists out, 0 does not. Fast scan does it by implem 14
+# (heap) and 15 (reservoir); 0 is its choice for one thread.
+_MODES = {"ivfpq": ("parallel_mode", (1, 0)), "ivfpqfs": ("implem", (0, 14, 15))}
 
 
 class Truth:
@@ -107,6 +113,32 @@ def ask_ours(
         points.append(to_point(found, TOP, seconds, f"missed {missed:g}", note))
         report(Step(f"pilogo, {metric}", done, len(_MISSED), "settings"))
     return points
+
+
+class Searcher:
+    """One query at a time, by whichever of FAISS's ways is faster with these threads."""
+
+    def __init__(self, index: Any, kind: str, threads: int) -> None:
+        self._index = index
+        self._setting, self.modes = _MODES[kind]
+        faiss.omp_set_num_threads(threads)
+
+    @cached_property
+    def nlist(self) -> int:
+        """Lists there are."""
+        return int(self._index.nlist)
+
+    def prepare(self, nprobe: int, mode: int) -> str:
+        """Set what the next searches use; in words."""
+        self._index.nprobe = nprobe
+        setattr(self._index, self._setting, mode)
+        return f"{self._setting} {mode}"
+
+    def search(self, query: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        """Starts of the k windows that seem nearest (fewer where the lists hold no more)."""
+        _, labels = self._index.search(query, k)
+        starts: NDArray[np.int64] = labels[0]
+        return starts[starts >= 0]
 
 
 class Sweep:

@@ -28,11 +28,11 @@ import click
 import faiss
 import numpy as np
 import record
-from asking import FEWEST_LOGOS, METRICS, Scorer, Sweep, Truth, ask_ours
+from asking import FEWEST_LOGOS, METRICS, Scorer, Searcher, Sweep, Truth, ask_ours
 from fronts import Point, front
 from machine import describe, keep_freed_memory, load_digits, print_machine, run
 from numpy.typing import NDArray
-from plain_faiss import FACTORIES, WINDOW_BYTES, Builder, Recipe, Searcher, default_nlist
+from plain_faiss import FACTORIES, WINDOW_BYTES, Builder, Recipe, default_nlist
 
 from indexer.corpus import held_out_logos
 from indexer.errors import ResourceError, UsageError

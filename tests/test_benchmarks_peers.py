@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import faiss
 import numpy as np
 import plain_faiss
 import pytest
-from asking import Scorer, list_settings
+from asking import Scorer, Searcher, list_settings
 from fronts import Point, count_found, front, to_point
 from loops import TOP, merge, shares
 from numpy.lib.stride_tricks import sliding_window_view
@@ -111,6 +112,20 @@ def test_settings_go_as_deep_as_their_lists():
     assert [k for nprobe, k in settings if nprobe == 16] == [10, 100, 1000, 10_000, 100_000]
 
 
+@pytest.mark.parametrize("kind", ["ivfpq", "ivfpqfs"])
+def test_every_mode_of_a_searcher_finds_the_same_windows(tmp_path, kind, small_parts):
+    index = Builder(Recipe(kind, 16, len(LONGER)), LONGER, tmp_path, 2, silent).build(reuse=False)
+    searcher = Searcher(index, kind, 2)
+    query = plain_faiss.to_vectors(LONGER[None, 500:584])
+    answers = []
+    for mode in searcher.modes:
+        searcher.prepare(16, mode)
+        answers.append(set(searcher.search(query, 100).tolist()))
+    assert all(500 in answer and len(answer) == 100 for answer in answers)
+    assert all(len(answer & answers[0]) > 85 for answer in answers)  # coarse codes have ties
+    assert len(searcher.search(query, 20_000)) == len(LONGER) - 83  # what is not there is left out
+
+
 def test_the_number_of_lists_is_what_can_be_assigned():
     assert [default_nlist(10**k) for k in (6, 7, 8, 9)] == [2048, 8192, 4096, 2048]
 
@@ -126,6 +141,8 @@ def test_the_index_is_the_same_in_one_part_and_merged_of_several(
         builder = Builder(recipe, LONGER, tmp_path / str(most), 2, silent)
         index = builder.build(reuse=False)
         again = builder.build(reuse=True)
+        lists = faiss.downcast_InvertedLists(again.invlists)
+        assert isinstance(lists, faiss.OnDiskInvertedLists) == (most == 5000)
         assert builder.seconds() > 0
         index.nprobe = again.nprobe = 16
         found += [one.search(queries, 50)[1] for one in (index, again)]
