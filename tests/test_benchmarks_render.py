@@ -66,6 +66,7 @@ def index_results():
             "seen_high": 30,
             "windows_median": 1_200_000,
             "windows_p95": 220_000_000,
+            "scan_ms_median": 72.0,
         }
         for m in ("l1", "l2")
         for e in (1, 0.1, 0.01)
@@ -255,6 +256,13 @@ def test_every_table_is_one_and_says_where_it_is_from(results, name):
     assert len({row.count("|") for row in rows}) == 1, rows
     assert "10⁹ decimals; Abacus, family 1" in lines[-1]
     assert "commit 1a2b3c4, 2026-11-23" in lines[-1]
+
+
+def test_the_summary_compares_within_a_run_and_with_the_first_metric(results):
+    text = TABLES["summary"].make(results)
+    assert "| C loop, \\|d − r\\|, 2 threads | 4.2 s | 42 | all, proven |" in text
+    assert "(d - r)" not in text  # l2's
+    assert "| **pilogo's index**, median (95 % within) | **1.8 ms** (27) | 1/40 | 99.90 % |" in text
 
 
 def test_the_scan_table_has_what_was_measured(results):
