@@ -29,6 +29,7 @@ from index_questions import (
     Asked,
     Opened,
     choose_logos,
+    count_missed,
     make_table,
     recall,
     say,
@@ -36,8 +37,9 @@ from index_questions import (
     summarise,
     timed_build,
     work_folder,
+    work_option,
 )
-from machine import describe, print_machine, run
+from machine import describe, json_option, print_machine, run
 from numpy.typing import NDArray
 from predicted import ByPrediction
 from record import BUILD, INDEX, save
@@ -182,8 +184,7 @@ def rows_with_fixed_limits(
 def n_missed(pair: Pair) -> int:
     """How many of the true windows an index has not found."""
     found = pair.asked.found
-    true = set(pair.question.truth.starts.tolist())
-    return len(true.difference(found.ranking.starts.tolist() if found else ()))
+    return count_missed(pair.question.truth, found.ranking if found else None)
 
 
 def measure(options: dict[str, Any], work: Path) -> dict[str, Any]:
@@ -267,8 +268,8 @@ def format_row(row: dict[str, Any]) -> str:
               type=click.Choice([variant.key for variant in VARIANTS]))  # fmt: skip
 @click.option("--patience", type=click.FloatRange(0), default=60.0, show_default=True,
               metavar="SECONDS", help="After it a variant is asked no more logos.")  # fmt: skip
-@click.option("--work", type=click.Path(path_type=Path), help="Where stores are made.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures.")
+@work_option
+@json_option
 @home_option
 @threads_option
 def main(**options: Any) -> None:
@@ -281,9 +282,9 @@ def main(**options: Any) -> None:
     print(_HEAD)
     for row in results["rows"]:
         print(format_row(row))
-    if options["json_path"]:
+    if options["json_file"]:
         arguments = {name: options[name] for name in ("digits", "logos", "threads", "patience")}
-        save(options["json_path"], "ablation", arguments, results, (*INDEX, *BUILD))
+        save(options["json_file"], "ablation", arguments, results, (*INDEX, *BUILD), machine)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +25,7 @@ from machine import (
     Job,
     alternate,
     describe,
+    json_option,
     keep_freed_memory,
     load_digits,
     print_machine,
@@ -142,13 +142,8 @@ class Contest:
 
     def _numpy(self) -> dict[str, tuple[str, Callable[[], Best], int]]:
         measure = ways.by_numpy(self._bitmap, self._metric)
-        found = {}
-        for threads in sorted({1, self._threads}):
-            key = f"numpy-{threads}"
-            work = ways.Blocks(self._digits, measure, ways.NUMPY_BLOCK, threads)
-            found[key] = _name("NumPy by blocks", threads), work, len(self._digits)
-            self._notes[key] = "84 shifted planes of costs, 16 bits"
-        return found
+        note = "84 shifted planes of costs, 16 bits"
+        return self._by_blocks("numpy", "NumPy by blocks", measure, ways.NUMPY_BLOCK, note)
 
     def _numba(self) -> dict[str, tuple[str, Callable[[], Best], int]]:
         found = {}
@@ -165,12 +160,19 @@ class Contest:
         if self._metric != "l2":
             return {}
         measure = ways.by_fft(self._bitmap)
+        name = "FFT, scipy's oaconvolve"
+        return self._by_blocks("fft", name, measure, ways.FFT_BLOCK, "float32, rounded")
+
+    def _by_blocks(
+        self, way: str, name: str, measure: Callable[..., NDArray[Any]], block: int, note: str
+    ) -> dict[str, tuple[str, Callable[[], Best], int]]:
+        """A way that makes distances of a block at a time, in one thread and in all."""
         found = {}
         for threads in sorted({1, self._threads}):
-            key = f"fft-{threads}"
-            work = ways.Blocks(self._digits, measure, ways.FFT_BLOCK, threads)
-            found[key] = _name("FFT, scipy's oaconvolve", threads), work, len(self._digits)
-            self._notes[key] = "float32, rounded"
+            key = f"{way}-{threads}"
+            work = ways.Blocks(self._digits, measure, block, threads)
+            found[key] = _name(name, threads), work, len(self._digits)
+            self._notes[key] = note
         return found
 
     def _stumpy(self) -> dict[str, tuple[str, Callable[[], Best], int]]:
@@ -221,8 +223,7 @@ def print_rows(rows: list[Row], n: int) -> None:
               help=f"Rounds; the scan has at least {_SCAN_ROUNDS}.")  # fmt: skip
 @click.option("--metric", type=click.Choice([*METRICS, "both"]), default="both", show_default=True)
 @click.option("--logo", default=None, help="A picture [default: the contest's].")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              metavar="FILE", help="Also write all figures there.")  # fmt: skip
+@json_option
 def main(**options: Any) -> None:
     """Run the comparison."""
     n, threads = options["digits"], options["threads"]
@@ -245,7 +246,7 @@ def main(**options: Any) -> None:
     if options["json_file"]:
         arguments = {"digits": n, "threads": threads, "bitmap": format_digits(bitmap)}
         results = {"n": n, "rows": [asdict(row) for row in rows]}
-        record.save(options["json_file"], "beside", arguments, results, record.SCAN)
+        record.save(options["json_file"], "beside", arguments, results, record.SCAN, machine)
     wrong = [f"{row.name}, {row.metric}" for row in rows if not row.same_answer]
     print(f"answers that differ: {'; '.join(wrong)}" if wrong else "answers: all the same")
     sys.exit(1 if wrong else 0)

@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 import numpy as np
-from machine import describe, print_machine, run
+from machine import describe, json_option, print_machine, run
 from numpy.typing import NDArray
 
 from indexer.cluster import connect
@@ -189,7 +189,7 @@ def _print_workers(rows: Sequence[dict[str, Any]], n: int) -> None:
 @click.option("--logos", type=int, default=60, show_default=True)
 @click.option("--work", type=click.Path(file_okay=False, path_type=Path), default=Path(),
               help="A folder with room for the stores.")  # fmt: skip
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
 @home_option
 def main(  # noqa: PLR0913, PLR0917 - one parameter an option
     digits: int,
@@ -197,7 +197,7 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter an option
     workers_shards: int,
     logos: int,
     work: Path,
-    json_path: Path | None,
+    json_file: Path | None,
     home: Path,
 ) -> None:
     """Time builds, scans and questions by number of shards and of workers."""
@@ -222,10 +222,10 @@ def main(  # noqa: PLR0913, PLR0917 - one parameter an option
         _print_workers(found["workers"], digits)
     _require_same(everything)
     print(f"{len(everything)} ways, the same answers")
-    if json_path:
+    if json_file:
         for row in everything:
             del row["answers"]
-        json_path.write_text(json.dumps(found, indent=1) + "\n")
+        json_file.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -30,11 +30,11 @@ import numpy as np
 import record
 from asking import FEWEST_LOGOS, METRICS, Scorer, Searcher, Sweep, Truth, ask_ours
 from fronts import Point, front
-from machine import describe, keep_freed_memory, load_digits, print_machine, run
+from index_questions import choose_logos
+from machine import describe, json_option, keep_freed_memory, load_digits, print_machine, run
 from numpy.typing import NDArray
 from plain_faiss import FACTORIES, WINDOW_BYTES, Builder, Recipe, default_nlist
 
-from indexer.corpus import held_out_logos
 from indexer.errors import ResourceError, UsageError
 from indexer.meter import draw_progress
 from indexer.options import Count, home_option, threads_option
@@ -72,8 +72,11 @@ def print_way(metric: str, way: dict[str, Any], scan_ms: float) -> None:
 class Measurement:
     """What one run finds: ways by metric, and what was left out."""
 
-    def __init__(self, options: dict[str, Any], logos: NDArray[np.uint8]) -> None:
+    def __init__(
+        self, options: dict[str, Any], logos: NDArray[np.uint8], machine: dict[str, str]
+    ) -> None:
         self._options = options
+        self._machine = machine
         self._logos = logos
         self.ways: dict[str, list[dict[str, Any]]] = {metric: [] for metric in METRICS}
         self.left_out: dict[str, list[str]] = {}
@@ -123,7 +126,9 @@ class Measurement:
         if options["json_file"]:
             kept = ("digits", "threads", "logos", "nlist", "budget", "ways")
             arguments = {name: options[name] for name in kept}
-            record.save(options["json_file"], "curves", arguments, self.results(), _MODULES)
+            record.save(
+                options["json_file"], "curves", arguments, self.results(), _MODULES, self._machine
+            )
 
     def results(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -159,16 +164,14 @@ class Measurement:
               help="Where FAISS's indexes are made.")  # fmt: skip
 @click.option("--keep", is_flag=True, help="Leave FAISS's indexes in --work.")
 @click.option("--reuse", is_flag=True, help="Take finished ones that are there.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              metavar="FILE", help="Also write all figures there.")  # fmt: skip
+@json_option
 def main(**options: Any) -> None:
     """Build, ask, print the fronts."""
     options["ways"] = list(options["ways"] or ("pilogo", *FACTORIES))
     keep_freed_memory()
     machine = describe()
-    logos = held_out_logos()
-    logos = logos[np.random.default_rng(0).permutation(len(logos))[: options["logos"]]]
-    measurement = Measurement(options, logos)
+    logos = choose_logos(options["logos"])
+    measurement = Measurement(options, logos, machine)
     print_machine(machine)
     print(f"{options['digits']:,} decimals, {len(logos)} logos that nothing was learned from\n")
     with draw_progress(True) as report:

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from index_questions import TOP, Asked, Opened
 from numpy.typing import NDArray
-from predicted import RandomWindows
+from predicted import RandomWindows, quantise_at
 
 from indexer.cells import GROUPS, Coder
-from indexer.window import WINDOW
 from query.candidates import Found
 from query.list_shards import ListShards, Pass
 from query.lists import Limits, ListQuery
@@ -68,8 +67,7 @@ class FixedSearch:
     def prepare(self, table: CostTable, truth: Ranking) -> Prepared:
         """What tuning and asking need of a question."""
         slopes = self._coder.projection.slopes(table.costs)[1]
-        windows = self._digits[truth.starts[:, None] + np.arange(WINDOW)] & np.uint8(15)
-        cells, codes = self._coder.quantise(self._coder.projection.project(windows))
+        cells, codes = quantise_at(self._coder, self._digits, truth.starts)
         predictions = self._coder.predictions(cells, codes, slopes)[1]
         of_cells = cell_sums(self._coder, slopes, cells)
         return Prepared(table, _query(self._coder, table), slopes, of_cells, predictions)

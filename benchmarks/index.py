@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 import numpy as np
-from machine import describe, print_machine, run
+from machine import describe, json_option, print_machine, run
 from record import INDEX, SCAN, save
 from startup import pilogo
 
@@ -142,8 +142,7 @@ def print_rest(soundcloud: list[dict[str, Any]], shell: dict[str, float]) -> Non
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=__doc__)
 @click.option("--digits", type=Count(), default=10**9, show_default="1e9", metavar="N")
 @click.option("--logos", type=click.IntRange(1), default=None, help="Without it all held out.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path),
-              metavar="FILE", help="Also write all figures there.")  # fmt: skip
+@json_option
 @home_option
 @threads_option
 def main(**options: Any) -> None:
@@ -170,11 +169,11 @@ def main(**options: Any) -> None:
     click.echo("starting the program from the shell", err=True)
     shell = measure_shell(home, n, asked["hard"][:200])
     print_rest(soundcloud, shell)
-    if options["json_path"]:
+    if options["json_file"]:
         results = {"n": n, "logos": sizes, "verify": json.loads(verification_json(found))}
         results |= {"speed": speed, "soundcloud": soundcloud, "shell": shell}
         question = {"digits": n, "logos": options["logos"], "threads": threads}
-        save(options["json_path"], "index", question, results, (*INDEX, *SCAN), machine)
+        save(options["json_file"], "index", question, results, (*INDEX, *SCAN), machine)
 
 
 if __name__ == "__main__":

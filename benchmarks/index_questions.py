@@ -27,6 +27,9 @@ from query.list_shards import IndexedShard, ListShards
 from query.metrics import CostTable, cost_table
 from query.ranking import Ranking
 
+work_option = click.option(
+    "--work", type=click.Path(file_okay=False, path_type=Path), help="Where stores are made."
+)
 TOP = 10
 MISSED = 0.1
 _SEED = 314159
@@ -115,16 +118,18 @@ class Asked:
     found: Found | None
 
 
+def count_missed(truth: Ranking, found: Ranking | None) -> int:
+    """How many of the true windows were not found."""
+    return len(set(truth.starts.tolist()).difference(found.starts.tolist() if found else ()))
+
+
 def recall(truths: Sequence[Ranking], found: Sequence[Ranking]) -> float | None:
     """The share of the true matches that were found, as `pilogo verify` counts it.
 
     None where nothing was to be found.
     """
-    n_true = n_missed = 0
-    for truth, ranking in zip(truths, found, strict=True):
-        wanted = set(truth.starts.tolist())
-        n_true += len(wanted)
-        n_missed += len(wanted - set(ranking.starts.tolist()))
+    n_true = sum(len(truth.starts) for truth in truths)
+    n_missed = sum(map(count_missed, truths, found))
     return 1 - n_missed / n_true if n_true else None
 
 

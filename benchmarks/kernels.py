@@ -167,7 +167,14 @@ def print_whole(bench: Bench, lookup: float, rounds: int) -> None:
     """The plan of the contest's logo at 10^9: the time foreseen, and the time it takes."""
     table = cost_table(read_logo(str(data_file("soundcloud.png"))))
     limit = table.law.closest(count_windows(10**9), 40)
-    plan = Planner(table.costs, bench.isa, thorough=True).plan(limit)
+    planner = Job(
+        "plan",
+        lambda: Planner(table.costs, bench.isa, thorough=True).plan(limit),
+        bench.n_windows,
+        rounds,
+    )
+    alternate([planner], quiet=True)
+    plan = planner.answers[0]
     job = bench.job("whole", plan, rounds)
     alternate([job], quiet=True)
     vector = job.least / (bench.n_windows / bench.isa.lanes) * 1e9
@@ -176,7 +183,7 @@ def print_whole(bench: Bench, lookup: float, rounds: int) -> None:
         f"plan of the contest's logo, l1, for the best of 1e9 decimals: {letters} letters, {kinds}"
     )
     print(f"kinds, {len(plan.groups)} groups of {plan.group_size}, {plan.n_first} before the test;")
-    print(f"{plan.passing:.1e} of random windows pass;")
+    print(f"{plan.passing:.1e} of random windows pass; planned in {1e3 * planner.median:.1f} ms;")
     print(f"foreseen {plan.effort:.1f} look-ups a vector, {plan.effort * lookup:.2f} ns;")
     print(f"measured {vector / lookup:.1f} look-ups a vector, {vector:.2f} ns,")
     print(f"which is {vector / bench.isa.lanes:.3f} s for 1e9 decimals with one thread")

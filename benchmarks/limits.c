@@ -18,23 +18,19 @@ int64_t cycles(int64_t rounds, const uint8_t *bytes, int64_t n)
     return 8 * rounds;
 }
 
+/* Eight of one instruction on registers a round. */
+#define ALONE(name, one) \
+int64_t name(int64_t rounds, const uint8_t *bytes, int64_t n) \
+{ \
+    (void)bytes, (void)n; \
+    for (int64_t i = 0; i < rounds; i++) \
+        __asm__ volatile(EIGHT(one) ::: CLOBBERED); \
+    return 8 * rounds; \
+}
 #define SHUFFLE(k) "vpermb %%zmm30, %%zmm31, %%zmm" #k "\n"
-int64_t shuffles(int64_t rounds, const uint8_t *bytes, int64_t n)
-{
-    (void)bytes, (void)n;
-    for (int64_t i = 0; i < rounds; i++)
-        __asm__ volatile(EIGHT(SHUFFLE) ::: CLOBBERED);
-    return 8 * rounds;
-}
-
 #define ADD(k) "vpaddusb %%zmm30, %%zmm31, %%zmm" #k "\n"
-int64_t additions(int64_t rounds, const uint8_t *bytes, int64_t n)
-{
-    (void)bytes, (void)n;
-    for (int64_t i = 0; i < rounds; i++)
-        __asm__ volatile(EIGHT(ADD) ::: CLOBBERED);
-    return 8 * rounds;
-}
+ALONE(shuffles, SHUFFLE)
+ALONE(additions, ADD)
 
 /* A look-up as the scan does it: load a vector of keys, look it up, add it to a sum. The loads walk
  * over n bytes, a multiple of 512. */

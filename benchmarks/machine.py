@@ -25,6 +25,13 @@ from indexer.resources import gigabytes, require_memory, usable_threads
 from query.plan import aligned
 
 HERE = Path(__file__).parent
+json_option = click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write all figures there.",
+)
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3

@@ -40,6 +40,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from indexer.errors import ClaimFailed, ResourceError
+from indexer.mapping import POPULATE_READ
 from indexer.progress import Progress, Step
 from indexer.resources import require_disk, require_memory
 from indexer.window import WINDOW, count_windows
@@ -55,8 +56,6 @@ _ASSIGNED = 1.2e9
 _SHORT, _LONG = 480.0, 2400.0
 # Lists in memory grow by doubling, and fast scan's cannot be mapped.
 _GROWTH = 1.4
-# Linux's MADV_POPULATE_READ, for which mmap has no name.
-_POPULATE_READ = 22
 _SUBCODES, _CODEWORDS = 6, 256
 
 
@@ -319,7 +318,7 @@ def map_pages(index: Any) -> None:
     lists.prefetch_nthread = 0
     madvise = ctypes.CDLL(None, use_errno=True).madvise
     pages = (ctypes.c_void_p(int(lists.ptr)), ctypes.c_size_t(lists.totsize))
-    if madvise(*pages, _POPULATE_READ):
+    if madvise(*pages, POPULATE_READ):
         error = os.strerror(ctypes.get_errno())
         click.echo(f"FAISS's lists cannot be mapped at once: {error}", err=True)
 

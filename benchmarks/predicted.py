@@ -24,6 +24,14 @@ _SEED = 2718
 _FIRST, _MORE = 4, 8
 
 
+def quantise_at(
+    coder: Coder, digits: NDArray[np.uint8], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint64]]:
+    """Cells and codes of the windows of uint8[n] ASCII at some starts: uint32[k], uint64[k]."""
+    windows = digits[starts[:, None] + np.arange(WINDOW)] & np.uint8(15)
+    return coder.quantise(coder.projection.project(windows))
+
+
 class RandomWindows:
     """What a coder predicts for random windows."""
 
@@ -80,7 +88,5 @@ class ByPrediction:
         self, starts: NDArray[np.int64], slopes: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Predictions by cell and code of the windows at some starts: float64[k]."""
-        places = starts[:, None] + np.arange(WINDOW)
-        windows = self._lists.digits[places] & np.uint8(15)
-        cells, codes = self._coder.quantise(self._coder.projection.project(windows))
-        return self._coder.predictions(cells, codes, slopes)[1]
+        coded = quantise_at(self._coder, self._lists.digits, starts)
+        return self._coder.predictions(*coded, slopes)[1]

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -117,7 +116,7 @@ def save(
     arguments: dict[str, Any],
     results: dict[str, Any],
     modules: Sequence[str],
-    machine: dict[str, str] | None = None,
+    machine: dict[str, str],
 ) -> None:
     """Write one result: figures that JSON can hold, measured of these modules as they are.
 
@@ -126,7 +125,7 @@ def save(
     content = {
         "benchmark": benchmark,
         "when": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "machine": machine or describe(),
+        "machine": machine,
         "arguments": arguments,
         "results": results,
         "modules": list(modules),

@@ -18,7 +18,7 @@ from typing import Any
 import click
 import numpy as np
 from index_questions import MISSED, TOP, choose_logos, make_table
-from machine import Job, alternate, describe, load_digits, print_machine, run
+from machine import Job, alternate, describe, json_option, load_digits, print_machine, run
 from numpy.typing import NDArray
 from record import BUILD, INDEX, save
 
@@ -181,7 +181,7 @@ _ROWS: tuple[tuple[str, str, float | None], ...] = (
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=__doc__)
 @click.option("--digits", type=Count(10**6), default=10**9, show_default="1e9", metavar="N")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures.")
+@json_option
 @home_option
 def main(**options: Any) -> None:
     """Measure, print the table."""
@@ -195,9 +195,9 @@ def main(**options: Any) -> None:
         value = "" if measured is None else f"{measured:,.2f}"
         print(f"{name:41} {value:>12} {'' if planned is None else f'{1e9 * planned:,.2f}':>12}")
     print(f"\nmapping decimals and index as a whole: {figures['bring_in_seconds']:.3f} s")
-    if options["json_path"]:
+    if options["json_file"]:
         arguments = {"digits": options["digits"]}
-        save(options["json_path"], "routines", arguments, figures, (*INDEX, *BUILD))
+        save(options["json_file"], "routines", arguments, figures, (*INDEX, *BUILD), machine)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ from index_questions import (
     summarise,
     timed_build,
     work_folder,
+    work_option,
 )
-from machine import Job, alternate, describe, load_digits, print_machine, run
+from machine import Job, alternate, describe, json_option, load_digits, print_machine, run
 from numpy.typing import NDArray
 from record import BUILD, INDEX, SCAN, save
 
@@ -197,8 +198,8 @@ def print_table(results: dict[str, Any]) -> None:
 @click.option("--logos", type=click.IntRange(1), default=LOGOS, show_default=True)
 @click.option("--build-largest/--no-build-largest", default=True, show_default=True,
               help="Build the index of --digits decimals, or take that of --home.")  # fmt: skip
-@click.option("--work", type=click.Path(path_type=Path), help="Where stores are made.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures.")
+@work_option
+@json_option
 @home_option
 @threads_option
 def main(**options: Any) -> None:
@@ -211,9 +212,9 @@ def main(**options: Any) -> None:
         f"medians of {ROUNDS} scans and of {results['n_logos']} logos, {options['threads']} threads"
     )
     print_table(results)
-    if options["json_path"]:
+    if options["json_file"]:
         arguments = {name: options[name] for name in ("digits", "logos", "threads")}
-        save(options["json_path"], "scale", arguments, results, (*SCAN, *INDEX, *BUILD))
+        save(options["json_file"], "scale", arguments, results, (*SCAN, *INDEX, *BUILD), machine)
 
 
 if __name__ == "__main__":

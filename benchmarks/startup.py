@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from machine import describe, print_machine, run
+from machine import describe, json_option, print_machine, run
 from record import INDEX, SCAN, START, save
 
 from indexer.digits import choose_store
@@ -108,8 +108,7 @@ def print_table(cases: list[Case], seconds: dict[str, list[float]]) -> None:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, help=__doc__)
 @click.option("--digits", type=Count(10_000), default=10**9, show_default="1e9", metavar="N")
 @click.option("--repeat", type=click.IntRange(1, 1000), default=21, show_default=True)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              metavar="FILE", help="Also write all figures there.")  # fmt: skip
+@json_option
 @home_option
 @threads_option
 def main(**options: Any) -> None:

@@ -24,6 +24,7 @@ import render
 from catalogue import BENCHMARKS, SIZES, Benchmark
 from machine import run
 from record import RESULTS
+from result_files import Results
 
 from indexer.errors import ClaimFailed, ResourceError, UsageError
 from indexer.home import short_count
@@ -51,7 +52,7 @@ class Place:
 
     def result(self, name: str) -> Path:
         """The file of a benchmark's result."""
-        return self.results / f"{name}-{self.size}.json"
+        return Results(self.results, self.size).path(name)
 
     def work_of(self, entry: Benchmark) -> Path:
         """Where a benchmark makes its stores: a folder of its own, taken up again after Ctrl-C."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Linux since 5.14; mmap has no name for it before Python 3.14.
-_POPULATE_READ = 22
+POPULATE_READ = 22
 
 
 def open_plain(path: Path, *, follow: bool = False) -> BinaryIO:
@@ -57,7 +57,7 @@ def bring_in(array: NDArray[np.uint8]) -> bool:
             return False
         owner = inner
     try:
-        owner.madvise(_POPULATE_READ)
+        owner.madvise(POPULATE_READ)
     except (OSError, AttributeError, ValueError):
         return False
     return True

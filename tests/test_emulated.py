@@ -90,6 +90,13 @@ class Emulated:
         content = ctypes.string_at(fields[name], size) if size else b""
         return np.array([1, size]).tobytes() + content
 
+    def _letters_bytes(self, fields):
+        """Up to the last letter that a kind names."""
+        if not fields["n_kinds"]:
+            return 0
+        offsets = ctypes.string_at(fields["kinds"], fields["n_kinds"] * 4 * 8)
+        return int(np.frombuffer(offsets, np.int64).max()) + self.isa.lanes
+
     def _size(self, name, fields):
         """Bytes of an array: as much as the routine may touch, and no more."""
         lanes = self.isa.lanes
@@ -99,7 +106,7 @@ class Emulated:
             digits = max(digits, fields["vector_end"] + POSITIONS - STRETCH)
         return {
             "digits": digits,
-            "letters": 6 * lanes,
+            "letters": self._letters_bytes(fields),
             "kinds": fields["n_kinds"] * 4 * 8,
             "planes": MAX_KINDS * PLANE_ROWS * lanes,
             "groups": fields["n_groups"] * 16,

@@ -117,8 +117,8 @@ def _within(isa: InstructionSet) -> str:
 def finish(isa: InstructionSet, stretch: int) -> str:
     """IR of @finish: the groups after the first test of one vector, and scores of what they leave.
 
-    `here` is the byte of the vector's row in a plane, `first` the start of its lane 0, `sums` where
-    the sums are.
+    `here` is the byte of the vector's row in a plane, `first` the start of its lane 0, `sum` where
+    the sums of its lanes are.
     """
     vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
     add = _group("k", isa) + "%k.at = getelementptr i8, ptr %k.keys, i64 0\n"
