@@ -22,8 +22,16 @@ from typing import Any
 
 import click
 import numpy as np
-from fixed import FixedSearch
-from index_questions import (
+from numpy.typing import NDArray
+
+from ablations.fixed import FixedSearch
+from ablations.predicted import ByPrediction
+from ablations.variants import FULL, VARIANTS
+from indexer.cells import ENTRY_BYTES
+from indexer.index_files import coder_bytes
+from indexer.options import Count, home_option, threads_option
+from indexer.resources import available_memory
+from measuring.index_questions import (
     MISSED,
     TOP,
     Asked,
@@ -39,16 +47,8 @@ from index_questions import (
     work_folder,
     work_option,
 )
-from machine import describe, json_option, print_machine, run
-from numpy.typing import NDArray
-from predicted import ByPrediction
-from record import BUILD, INDEX, save
-from variants import FULL, VARIANTS
-
-from indexer.cells import ENTRY_BYTES
-from indexer.index_files import coder_bytes
-from indexer.options import Count, home_option, threads_option
-from indexer.resources import available_memory
+from measuring.machine import describe, json_option, print_machine, run
+from measuring.record import BUILD, INDEX, save
 from query.kernels import load_kernel
 from query.lists import Lists
 from query.metrics import CostTable

@@ -18,10 +18,13 @@ from typing import Any
 
 import click
 import numpy as np
-import record
-import ways
-from loops import Best, Loops
-from machine import (
+from numpy.typing import NDArray
+from scan import say_threads, scan
+
+from indexer.options import Count, home_option, threads_option
+from indexer.packaged import data_file
+from measuring import record
+from measuring.machine import (
     Job,
     alternate,
     describe,
@@ -31,11 +34,8 @@ from machine import (
     print_machine,
     run,
 )
-from numpy.typing import NDArray
-from scan import say_threads, scan
-
-from indexer.options import Count, home_option, threads_option
-from indexer.packaged import data_file
+from peers import ways
+from peers.loops import Best, Loops
 from query.bitmap import format_digits, read_logo
 from query.kernels import load_kernel
 from query.metrics import cost_table

@@ -19,7 +19,6 @@ from typing import Any
 
 import click
 import numpy as np
-from machine import describe, json_option, print_machine, run
 from numpy.typing import NDArray
 
 from indexer.cluster import connect
@@ -31,6 +30,7 @@ from indexer.shard_build import build_shards, run_here, run_there
 from indexer.shards import shard_places, shared_coder
 from indexer.sources import ImportOptions, import_digits
 from indexer.window import HEIGHT, WIDTH, count_windows
+from measuring.machine import describe, json_option, print_machine, run
 from query.candidates import IndexSearch
 from query.cluster import ClusterShards
 from query.metrics import cost_table

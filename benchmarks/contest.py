@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from machine import run
 
 from indexer.digits import choose_store
 from indexer.errors import UsageError
 from indexer.options import Count, home_option
 from indexer.packaged import data_file
 from indexer.window import SHADES, WINDOW, start_of
+from measuring.machine import run
 from query.answer import Answer
 from query.bitmap import parse_digits
 from query.finder import Finder

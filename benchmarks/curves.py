@@ -3,15 +3,16 @@
 The same decimals, the same logos (held out of what our index learned from, and without near copies
 there: the first --logos of a shuffled list), the same true answers (the exact scan's), one question
 at a time, all threads, one process. A place of the true ten counts as found where the answer has a
-window at least as close as the tenth (fronts.py).
+window at least as close as the tenth (peers/fronts.py).
 
 - pilogo: `Finder.find` as it is asked by everyone, at several values of --missed. Where its planner
   prefers a scan, that is its answer.
-- FAISS: IVF,PQ6x8 and IVF,PQ12x4fs over raw windows, 14 bytes a window as ours (plain_faiss.py).
-  L2 over the 84 digits is the metric l2, so FAISS is on its own ground. Every nprobe in powers
-  of 4, every k of 10 … 10^6; for each the fastest of FAISS's ways to use the threads, found on
-  three logos. The k windows are scored exactly by C (windows.c, in all threads), which is not
-  slower than ours; k = 10 is taken as it comes. l1: the same searches, scored by l1.
+- FAISS: IVF,PQ6x8 and IVF,PQ12x4fs over raw windows, 14 bytes a window as ours
+  (peers/plain_faiss.py). L2 over the 84 digits is the metric l2, so FAISS is on its own ground.
+  Every nprobe in powers of 4, every k of 10 … 10^6; for each the fastest of FAISS's ways to use
+  the threads, found on three logos. The k windows are scored exactly by C (windows.c, in all
+  threads), which is not slower than ours; k = 10 is taken as it comes. l1: the same searches,
+  scored by l1.
 
 A setting gets --budget seconds and fewer logos where they do not suffice (at least ten); one that
 takes more than 2 s a question is left out and named. What is reported is the front: settings that
@@ -27,18 +28,25 @@ from typing import Any
 import click
 import faiss
 import numpy as np
-import record
-from asking import FEWEST_LOGOS, METRICS, Scorer, Searcher, Sweep, Truth, ask_ours
-from fronts import Point, front
-from index_questions import choose_logos
-from machine import describe, json_option, keep_freed_memory, load_digits, print_machine, run
 from numpy.typing import NDArray
-from plain_faiss import FACTORIES, WINDOW_BYTES, Builder, Recipe, default_nlist
 
 from indexer.errors import ResourceError, UsageError
 from indexer.meter import draw_progress
 from indexer.options import Count, home_option, threads_option
 from indexer.progress import Progress
+from measuring import record
+from measuring.index_questions import choose_logos
+from measuring.machine import (
+    describe,
+    json_option,
+    keep_freed_memory,
+    load_digits,
+    print_machine,
+    run,
+)
+from peers.asking import FEWEST_LOGOS, METRICS, Scorer, Searcher, Sweep, Truth, ask_ours
+from peers.fronts import Point, front
+from peers.plain_faiss import FACTORIES, WINDOW_BYTES, Builder, Recipe, default_nlist
 from query.finder import Finder
 
 _MODULES = (*record.SCAN, *record.INDEX, "query/finder.py")

@@ -11,7 +11,6 @@ from statistics import NormalDist
 
 import click
 import numpy as np
-from machine import describe, print_machine, run
 from numpy.typing import NDArray
 
 from indexer import learning
@@ -22,6 +21,7 @@ from indexer.corpus import held_out_logos, smooth_pictures, training_logos
 from indexer.faiss_files import learn_centres
 from indexer.projection import FEATURES, VARIANCES, correlate
 from indexer.window import HEIGHT, SHADES, WIDTH, WINDOW
+from measuring.machine import describe, print_machine, run
 from query.metrics import CostTable, cost_table
 
 _N_WINDOWS = 10**9 - WINDOW + 1

@@ -19,8 +19,6 @@ from typing import Any
 
 import click
 import numpy as np
-from machine import describe, json_option, print_machine, run
-from record import INDEX, SCAN, save
 from startup import pilogo
 
 from indexer.corpus import all_held_out_logos, held_out_logos
@@ -28,6 +26,8 @@ from indexer.meter import draw_progress
 from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
 from indexer.window import HEIGHT, WIDTH
+from measuring.machine import describe, json_option, print_machine, run
+from measuring.record import INDEX, SCAN, save
 from query.bitmap import read_logo
 from query.finder import Finder
 from query.verify import verify

@@ -13,12 +13,12 @@ from typing import Any
 
 import click
 import numpy as np
-from machine import Job, alternate, describe, print_machine, run
 from numpy.typing import NDArray
 
 from indexer.options import Count
 from indexer.packaged import data_file
 from indexer.window import SHADES, WINDOW, count_windows
+from measuring.machine import Job, alternate, describe, print_machine, run
 from query import plan as plans
 from query.assembly.layout import (
     MAX_KINDS,

@@ -1,7 +1,7 @@
 /* What one core can do at best: vector instructions that wait for nothing, and bytes from each cache.
  *
  * Every routine does `rounds` rounds and returns how many instructions, or bytes, that were. Inline
- * assembly, because a compiler leaves out what it can foresee. Built by machine.py. */
+ * assembly, because a compiler leaves out what it can foresee. Built by measuring/machine.py. */
 #include <stdint.h>
 
 #define EIGHT(one) one(0) one(1) one(2) one(3) one(4) one(5) one(6) one(7)

@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 import numpy as np
-from machine import address, compile_c, describe, load_digits, print_machine, run
 from numpy.typing import NDArray
 
 from indexer.errors import ResourceError
 from indexer.ir import host_features
 from indexer.options import Count, home_option
+from measuring.machine import address, compile_c, describe, load_digits, print_machine, run
 from query.plan import aligned
 
 _ROUNDS = 7

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import record
-from machine import run
-from result_files import Results, short_commit
-from result_plots import PLOTS
-from result_tables import TABLES
 
 from indexer.errors import ClaimFailed, InputError
+from measuring import record
+from measuring.machine import run
+from rendering.result_files import Results, short_commit
+from rendering.result_plots import PLOTS
+from rendering.result_tables import TABLES
 
 DOCUMENTS = ("README.md", "ARCHITECTURE.md")
 _OPENED = "<!-- bench "

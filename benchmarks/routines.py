@@ -17,16 +17,16 @@ from typing import Any
 
 import click
 import numpy as np
-from index_questions import MISSED, TOP, choose_logos, make_table
-from machine import Job, alternate, describe, json_option, load_digits, print_machine, run
 from numpy.typing import NDArray
-from record import BUILD, INDEX, save
 
 from indexer.cells import CODE_BYTES, CODEWORDS, ENTRY_BYTES, GROUPS, SUBCODES, Coder
 from indexer.coding import COMPILED, NUMPY, WindowCoder, available
 from indexer.learning import learn_coder
 from indexer.options import Count, home_option
 from indexer.window import SHADES, WINDOW, count_windows
+from measuring.index_questions import MISSED, TOP, choose_logos, make_table
+from measuring.machine import Job, alternate, describe, json_option, load_digits, print_machine, run
+from measuring.record import BUILD, INDEX, save
 from query.calibration import Calibration, make_simulator
 from query.candidates import (
     SECONDS_A_CANDIDATE,

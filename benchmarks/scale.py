@@ -22,7 +22,13 @@ from typing import Any
 
 import click
 import numpy as np
-from index_questions import (
+from numpy.typing import NDArray
+
+from indexer.digits import choose_store
+from indexer.errors import UsageError
+from indexer.options import Count, home_option, threads_option
+from indexer.packaged import data_file
+from measuring.index_questions import (
     MISSED,
     TOP,
     Opened,
@@ -35,14 +41,8 @@ from index_questions import (
     work_folder,
     work_option,
 )
-from machine import Job, alternate, describe, json_option, load_digits, print_machine, run
-from numpy.typing import NDArray
-from record import BUILD, INDEX, SCAN, save
-
-from indexer.digits import choose_store
-from indexer.errors import UsageError
-from indexer.options import Count, home_option, threads_option
-from indexer.packaged import data_file
+from measuring.machine import Job, alternate, describe, json_option, load_digits, print_machine, run
+from measuring.record import BUILD, INDEX, SCAN, save
 from query.bitmap import read_logo
 from query.kernels import load_kernel
 from query.metrics import cost_table

@@ -13,14 +13,23 @@ from typing import Any
 
 import click
 import numpy as np
-from loops import TOP, Best, Loops
-from machine import Job, address, alternate, describe, json_option, load_digits, print_machine, run
 from numpy.typing import NDArray
-from record import SCAN, save
 
 from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
 from indexer.window import start_of
+from measuring.machine import (
+    Job,
+    address,
+    alternate,
+    describe,
+    json_option,
+    load_digits,
+    print_machine,
+    run,
+)
+from measuring.record import SCAN, save
+from peers.loops import TOP, Best, Loops
 from query.assembly.layout import PLAIN
 from query.bitmap import format_digits, read_logo
 from query.kernels import Kernel, available, load_kernel

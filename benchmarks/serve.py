@@ -17,11 +17,11 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 import click
-from machine import describe, print_machine, run
 
 from indexer.corpus import held_out_logos
 from indexer.options import Count, home_option
 from indexer.window import HEIGHT, WIDTH
+from measuring.machine import describe, print_machine, run
 from query.bitmap import format_digits
 
 _PROGRAM = Path(sys.executable).with_name("pilogo")

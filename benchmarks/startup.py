@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from machine import describe, json_option, print_machine, run
-from record import INDEX, SCAN, START, save
 
 from indexer.digits import choose_store
 from indexer.options import Count, home_option, threads_option
 from indexer.packaged import data_file
+from measuring.machine import describe, json_option, print_machine, run
+from measuring.record import INDEX, SCAN, START, save
 
 # Seconds asked at most: of the help, and of a search of the default size.
 _HELP = 0.15

@@ -22,14 +22,14 @@ from typing import Any
 import click
 import render
 from catalogue import BENCHMARKS, SIZES, Benchmark
-from machine import run
-from record import RESULTS
-from result_files import Results
 
 from indexer.errors import ClaimFailed, ResourceError, UsageError
 from indexer.home import short_count
 from indexer.options import home_option
 from indexer.resources import duration, gigabytes
+from measuring.machine import run
+from measuring.record import RESULTS
+from rendering.result_files import Results
 
 _WORK = Path(__file__).with_name("work")
 # What a benchmark may take to leave in order after Ctrl-C.

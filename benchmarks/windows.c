@@ -1,6 +1,6 @@
 /* For curves.py: exact distances of chosen windows, and product codes of windows.
  *
- * Built by machine.py: gcc -O3 -march=native. */
+ * Built by measuring/machine.py: gcc -O3 -march=native. */
 #include <stdint.h>
 
 enum { WINDOW = 84, SHADES = 10, AHEAD = 8 };

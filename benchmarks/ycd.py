@@ -13,12 +13,12 @@ from pathlib import Path
 
 import click
 import numpy as np
-from machine import HERE, describe, print_machine, run
 
 from indexer.digits import check_store, choose_store
 from indexer.options import Count, home_option
 from indexer.packaged import data_file
 from indexer.sources import ImportOptions, import_digits
+from measuring.machine import HERE, describe, print_machine, run
 from query.bitmap import parse_digits
 from query.finder import Finder
 

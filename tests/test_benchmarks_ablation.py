@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 from ablation import Pair, Question, make_row, n_missed
-from fixed import FixedSearch, Setting, cell_limit, cell_ranks
-from index_questions import Asked, Opened, choose_logos, make_table, recall, store_in, summarise
-from predicted import ByPrediction
 from routines import MadeUpSearch, make_lists
 from scale import fit_all, fit_exponent, sizes_to
-from variants import lines_square, windows_square
 
+from ablations.fixed import FixedSearch, Setting, cell_limit, cell_ranks
+from ablations.predicted import ByPrediction
+from ablations.variants import lines_square, windows_square
 from indexer.build import build_index
 from indexer.coding import WindowCoder
 from indexer.compute import compute_digits
@@ -17,6 +16,15 @@ from indexer.faiss_files import learn_centres
 from indexer.learning import leading_directions, learn_coder
 from indexer.projection import FEATURES, VARIANCES
 from indexer.window import WINDOW, count_windows
+from measuring.index_questions import (
+    Asked,
+    Opened,
+    choose_logos,
+    make_table,
+    recall,
+    store_in,
+    summarise,
+)
 from query.candidates import Found
 from query.kernels import load_kernel
 from query.lists import Lists
@@ -140,8 +148,9 @@ def test_a_projection_that_is_given_is_the_coders():
 
 
 def test_windows_of_least_prediction_are_those_of_all_predictions(small_home, monkeypatch):
-    monkeypatch.setattr("predicted._FIRST", 0.5)  # limits close to the answer, in small steps
-    monkeypatch.setattr("predicted._MORE", 2)
+    # limits close to the answer, in small steps
+    monkeypatch.setattr("ablations.predicted._FIRST", 0.5)
+    monkeypatch.setattr("ablations.predicted._MORE", 2)
     opened = Opened(find_store(small_home, "pi", N), threads=1)
     n_windows, index = count_windows(N), opened.index
     best = ByPrediction(

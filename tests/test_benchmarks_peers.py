@@ -4,22 +4,22 @@ from functools import partial
 
 import faiss
 import numpy as np
-import plain_faiss
 import pytest
-from asking import Scorer, Searcher, list_settings
-from fronts import Point, count_found, front, to_point
-from loops import TOP, merge, shares
 from numpy.lib.stride_tricks import sliding_window_view
-from plain_faiss import Builder, Recipe, check_lists, default_nlist
 
 import reference
 from indexer.errors import ClaimFailed
 from indexer.progress import silent
 from indexer.window import HEIGHT, WIDTH
+from peers import plain_faiss
+from peers.asking import Scorer, Searcher, list_settings
+from peers.fronts import Point, count_found, front, to_point
+from peers.loops import TOP, merge, shares
+from peers.plain_faiss import Builder, Recipe, check_lists, default_nlist
 
 numba = pytest.importorskip("numba")
 pytest.importorskip("stumpy")
-import ways  # noqa: E402 - it needs both
+from peers import ways  # noqa: E402 - it needs both
 
 DIGITS = np.random.default_rng(5).integers(48, 58, 2000, dtype=np.uint8)
 LONGER = np.random.default_rng(7).integers(48, 58, 12_000, dtype=np.uint8)

@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-import record
 import render
 from click.testing import CliRunner
-from result_files import Results, figure, markdown, power, ratio, share, short_commit
-from result_plots import PLOTS, front, marks
-from result_tables import TABLES, reach
 
 from indexer.errors import InputError
+from measuring import record
+from rendering.result_files import Results, figure, markdown, power, ratio, share, short_commit
+from rendering.result_plots import PLOTS, front, marks
+from rendering.result_tables import TABLES, reach
 
 ROOT = Path(__file__).parent.parent
 MACHINE = {

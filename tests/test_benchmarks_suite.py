@@ -14,9 +14,9 @@ import pytest
 import suite
 from catalogue import BENCHMARKS, SIZES, Benchmark
 from click.testing import CliRunner
-from label_placement import ABOVE_OR_BELOW, SIDES, Placer
 
 from indexer.errors import ResourceError, UsageError
+from rendering.label_placement import ABOVE_OR_BELOW, SIDES, Placer
 
 ROOT = Path(__file__).parent.parent
 WRITES = "import sys; open(sys.argv[sys.argv.index('--json') + 1], 'w').write('{}')"

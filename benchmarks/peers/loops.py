@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from machine import address, compile_c
 from numpy.typing import NDArray
 
 from indexer.window import WINDOW, count_windows
+from measuring.machine import address, compile_c
 from query.metrics import CostTable
 
 TOP = 10

@@ -34,8 +34,6 @@ import click
 import faiss
 import numpy as np
 from faiss.contrib.ondisk import merge_ondisk
-from loops import shares
-from machine import address, compile_c
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
@@ -44,6 +42,8 @@ from indexer.mapping import POPULATE_READ
 from indexer.progress import Progress, Step
 from indexer.resources import require_disk, require_memory
 from indexer.window import WINDOW, count_windows
+from measuring.machine import address, compile_c
+from peers.loops import shares
 from query.plan import aligned
 
 FACTORIES = {"ivfpq": "PQ6x8", "ivfpqfs": "PQ12x4fs"}

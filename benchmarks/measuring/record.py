@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
 
 # What decides how fast each part is, and what it answers: files, or folders of modules.
 SCAN = (

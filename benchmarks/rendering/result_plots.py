@@ -12,9 +12,10 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING, Any
 
-from label_placement import ABOVE_OR_BELOW, SIDES, Placer
 from PIL import Image
-from result_files import Results, figure, power
+
+from rendering.label_placement import ABOVE_OR_BELOW, SIDES, Placer
+from rendering.result_files import Results, figure, power
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

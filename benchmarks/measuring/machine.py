@@ -24,7 +24,7 @@ from indexer.errors import PilogoError, ResourceError
 from indexer.resources import gigabytes, require_memory, usable_threads
 from query.plan import aligned
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent
 json_option = click.option(
     "--json",
     "json_file",

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from result_files import Results, figure, markdown, paragraph, power, ratio, share
-
 from query.finder import MISSED
+from rendering.result_files import Results, figure, markdown, paragraph, power, ratio, share
 
 _SETS = {
     "avx512vbmi": "AVX-512 VBMI",

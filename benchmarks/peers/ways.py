@@ -13,11 +13,11 @@ import numba
 import numpy as np
 import scipy.signal
 import stumpy
-from loops import TOP, Best, merge, shares
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from indexer.window import WINDOW, count_windows
+from peers.loops import TOP, Best, merge, shares
 
 _ZERO = ord("0")
 # Windows a block: what was fastest here of the powers of two.

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from index_questions import TOP, Asked, Opened
 from numpy.typing import NDArray
-from predicted import RandomWindows, quantise_at
 
+from ablations.predicted import RandomWindows, quantise_at
 from indexer.cells import GROUPS, Coder
+from measuring.index_questions import TOP, Asked, Opened
 from query.candidates import Found
 from query.list_shards import ListShards, Pass
 from query.lists import Limits, ListQuery

@@ -8,15 +8,15 @@ from typing import Any
 
 import faiss
 import numpy as np
-from fronts import Point, count_found, to_point
-from loops import TOP, shares
-from machine import address, compile_c
 from numpy.typing import NDArray
-from plain_faiss import to_vectors
 
 from indexer.errors import ClaimFailed
 from indexer.progress import Progress, Step
 from indexer.window import HEIGHT, WIDTH
+from measuring.machine import address, compile_c
+from peers.fronts import Point, count_found, to_point
+from peers.loops import TOP, shares
+from peers.plain_faiss import to_vectors
 from query.finder import Finder
 from query.metrics import cost_table
 

@@ -1,0 +1,1 @@
+"""Indexes that lack a part; see ablation.py."""

@@ -1,0 +1,1 @@
+"""The other ways to the same answer, and how they are asked."""
