@@ -24,14 +24,14 @@ from query.assembly.layout import (
     MAX_KINDS,
     PLAIN,
     PLANE_ROWS,
-    STRETCH,
     InstructionSet,
 )
 from query.bitmap import read_logo
+from query.chunks import Chunk
 from query.kernels import available, load_kernel
 from query.metrics import cost_table
 from query.plan import LARGEST_SUM, Plan, Planner, aligned
-from query.scan import _Task
+from query.scan import Task
 
 GROUPS = 42
 SIZES = (1, 2, 3, 4)
@@ -53,7 +53,7 @@ class Bench:
     """One instruction set's task over some random digits, and the plans it is timed with."""
 
     isa: InstructionSet
-    task: _Task
+    task: Task
     digits: NDArray[np.uint8]
     n_windows: int
 
@@ -92,8 +92,9 @@ class Bench:
         """One pass over all windows; no window is close enough to be kept."""
 
         def work() -> None:
-            self.task.begin(self.digits, 0, self.n_windows, self.isa.lanes * STRETCH)
-            self.task.run(plan, limit=-1)
+            self.task.begin(Chunk(self.digits, 0, 0, self.n_windows))
+            self.task.take(plan)
+            self.task.run(limit=-1)
 
         return Job(name, work, self.n_windows, rounds)
 
@@ -206,7 +207,7 @@ def main(**options: Any) -> None:
     digits = aligned(n)
     digits[:] = np.random.default_rng(84).integers(ord("0"), ord("9") + 1, n, dtype=np.uint8)
     costs: NDArray[np.int32] = np.zeros((WINDOW, 16), dtype=np.int32)
-    bench = Bench(kernel.isa, _Task(kernel, costs), digits, count_windows(n))
+    bench = Bench(kernel.isa, Task(kernel, costs), digits, count_windows(n))
     lookup, found = measure(bench, options["repeat"])
     print_machine(machine)
     print(f"{kernel.isa.name}: {kernel.isa.lanes} windows a vector; {n:,} random digits\n")

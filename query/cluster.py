@@ -226,6 +226,13 @@ class ClusterShards:
             done += sum(place.n_windows for place in places)
             progress(Step("scan", done, self._n_windows, "windows"))
 
+    def scan_many(
+        self, tables: Sequence[CostTable], bests: Sequence[Best], progress: Progress = silent
+    ) -> None:
+        """The same for many tables, each with its best: one after the other."""
+        for table, best in zip(tables, bests, strict=True):
+            self.scan(table, best, progress)
+
     def _take(self, best: Best, ranking: Ranking, texts: Sequence[bytes]) -> None:
         """Windows found, and their digits: the answer will want them."""
         best.add(ranking)

@@ -69,7 +69,7 @@ class Plan:
     effort: float
 
 
-class _Keyed(NamedTuple):
+class Keyed(NamedTuple):
     """Least costs by key: bounds int64[groups, keys] (each group's least is 0), chances [keys]."""
 
     bounds: NDArray[np.int64]
@@ -82,7 +82,7 @@ class _Family:
 
     size: int
     letters: NDArray[np.uint8]
-    keyed: dict[Kind, _Keyed]
+    keyed: dict[Kind, Keyed]
 
 
 def aligned(*shape: int) -> NDArray[np.uint8]:
@@ -109,7 +109,7 @@ class Planner:
         if thorough:
             # Levels that a sum of 2, 3 or 4 keeps below the entries; halved sums keep their range.
             most = {2: 31, 3: 21, 4: 15} if isa.entries == 64 else dict.fromkeys((2, 3, 4), 15)
-            chosen = _choose_letters(rows, _LETTERS)
+            chosen = choose_letters(rows, np.ones(len(rows), np.int64), _LETTERS)
             self._families += [
                 _group(rows, size, rows[chosen], cap, halve=isa.entries < 64)
                 for size, cap in most.items()
@@ -121,7 +121,7 @@ class Planner:
         span = limit - self._lowest
         choices = [c for family in self._families for c in self._choices(family, span)]
         _, family, kinds = min(choices, key=lambda choice: choice[0])
-        return self._assemble(family, kinds, self._bound_law(family, kinds, span), span)
+        return self._assemble(family, kinds, span)
 
     def _choices(self, family: _Family, span: int) -> list[tuple[float, _Family, list[Kind]]]:
         """Uses of 1, 2, … kinds of a family, each adding the one that adds most to the bounds.
@@ -151,53 +151,16 @@ class Planner:
             # Half of this is an upper bound of the normal tail, and close to it.
             passing = np.exp(-(np.maximum(depth, 0) ** 2) / 2) / (1 + np.maximum(depth, 0))
             chosen = [kinds[k] for k in picks]
-            choices.append((self._effort(family, chosen, passing)[0], family, chosen))
+            choices.append((self._effort(chosen, passing), family, chosen))
         return choices
 
-    def _effort(
-        self, family: _Family, kinds: list[Kind], passing: NDArray[np.float64]
-    ) -> tuple[float, int]:
-        """Look-ups a vector, all told, and the number of groups before the best first test.
+    def _effort(self, kinds: list[Kind], passing: NDArray[np.float64]) -> float:
+        """Look-ups a vector, all told, of groups of these kinds, as in least_effort."""
+        keys = _BASE + _KIND * len(set(kinds))
+        return keys + least_effort(passing, self._isa)[0]
 
-        passing is the fraction of windows within the threshold after 1, 2, … groups.
-        """
+    def _assemble(self, family: _Family, chosen: list[Kind], span: int) -> Plan:
         lanes = self._isa.lanes
-        tested = np.arange(1, len(kinds) + 1)
-        all_out = lanes * np.log1p(-np.minimum(passing, 1 - 1e-12))
-        step_goes_on, vector_goes_on = (-np.expm1(n * all_out) for n in (self._isa.unroll, 1))
-        going_on = _VECTOR + _REST * (len(kinds) - tested)
-        efforts = tested + step_goes_on * _STEP + vector_goes_on * going_on
-        best = int(efforts.argmin())
-        effort = _BASE + _KIND * len(set(kinds)) + efforts[best]
-        return float(effort + lanes * passing[-1] * _SCORE), best + 1
-
-    def _bound_law(
-        self, family: _Family, kinds: list[Kind], span: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """The best order of the groups, and the fraction within the threshold after each."""
-        threshold = _threshold(span)
-        laws = [
-            np.bincount(_quantise(family.keyed[kind].bounds[g], span), family.keyed[kind].chances)
-            for g, kind in enumerate(kinds)
-        ]
-        order = np.argsort([-(law @ np.arange(len(law))) for law in laws], kind="stable")
-        law = np.ones(1)
-        passing = np.empty(len(kinds))
-        for k, g in enumerate(order):
-            law = np.convolve(law, laws[g][: threshold + 1])[: threshold + 1]
-            passing[k] = law.sum()
-        return order, passing
-
-    def _assemble(
-        self,
-        family: _Family,
-        chosen: list[Kind],
-        bound_law: tuple[NDArray[np.intp], NDArray[np.float64]],
-        span: int,
-    ) -> Plan:
-        lanes = self._isa.lanes
-        order, passing = bound_law
-        effort, n_first = self._effort(family, chosen, passing)
         letters = sorted({letter for kind in chosen for letter in kind})
         used = list(dict.fromkeys(chosen))
         kinds = np.zeros((len(used), 4), dtype=np.int64)
@@ -205,39 +168,102 @@ class Planner:
             for pixel, letter in enumerate(kind):
                 kinds[row, pixel] = letters.index(letter) * lanes
         groups = [
-            (used.index(chosen[g]) * PLANE_ROWS * lanes, int(g) * family.size * lanes)
-            for g in order
+            Group(
+                used.index(kind) * PLANE_ROWS * lanes,
+                g * family.size * lanes,
+                family.keyed[kind].bounds[g],
+                family.keyed[kind].chances,
+            )
+            for g, kind in enumerate(chosen)
         ]
-        return Plan(
-            letters=self._tables(list(family.letters[letters])),
+        return assemble(
+            groups,
+            span,
+            self._isa,
+            letters=look_up_tables(list(family.letters[letters]), self._isa),
             kinds=kinds,
-            groups=np.array(groups, dtype=np.int64),
-            tables=self._tables(
-                [_quantise(family.keyed[chosen[g]].bounds[g], span) for g in order]
-            ),
             group_size=family.size,
-            n_first=n_first,
-            threshold=_threshold(span),
-            passing=float(passing[-1]),
-            effort=effort,
+            keys_effort=_BASE + _KIND * len(used),
         )
 
-    def _tables(self, rows: Sequence[NDArray[np.integer]]) -> NDArray[np.uint8]:
-        """Look-up tables, one a row; those of 16 entries stand in each 16 bytes of a vector."""
-        lanes, entries = self._isa.lanes, self._isa.entries
-        tables = aligned(len(rows), lanes)
-        for table, row in zip(tables, rows, strict=True):
-            table.reshape(-1, entries)[:, : len(row)] = row
-        return tables
+
+class Group(NamedTuple):
+    """Pixels bounded by one look-up: bytes of their plane and along it, least costs by key."""
+
+    plane: int
+    along: int
+    bounds: NDArray[np.int64]
+    chances: NDArray[np.float64]
+
+
+def assemble(  # noqa: PLR0913 - what the keys are, by name
+    groups: Sequence[Group],
+    span: int,
+    isa: InstructionSet,
+    *,
+    letters: NDArray[np.uint8],
+    kinds: NDArray[np.int64],
+    group_size: int,
+    keys_effort: float,
+) -> Plan:
+    """The plan of these groups for windows up to `span` above the lowest distance.
+
+    The groups that add most come first; how many of them before the first test follows from the
+    exact law of the sums. keys_effort is the share of what makes the keys.
+    """
+    threshold = _threshold(span)
+    quantised = [_quantise(group.bounds, span) for group in groups]
+    laws = [np.bincount(q, group.chances) for q, group in zip(quantised, groups, strict=True)]
+    order = np.argsort([-(law @ np.arange(len(law))) for law in laws], kind="stable")
+    law = np.ones(1)
+    passing = np.empty(len(groups))
+    for k, g in enumerate(order):
+        law = np.convolve(law, laws[g][: threshold + 1])[: threshold + 1]
+        passing[k] = law.sum()
+    effort, n_first = least_effort(passing, isa)
+    return Plan(
+        letters=letters,
+        kinds=kinds,
+        groups=np.array([groups[g][:2] for g in order], dtype=np.int64),
+        tables=look_up_tables([quantised[g] for g in order], isa),
+        group_size=group_size,
+        n_first=n_first,
+        threshold=threshold,
+        passing=float(passing[-1]),
+        effort=keys_effort + effort,
+    )
+
+
+def least_effort(passing: NDArray[np.float64], isa: InstructionSet) -> tuple[float, int]:
+    """Look-ups a vector once there are keys, and the number of groups before the best first test.
+
+    passing is the fraction of windows within the threshold after 1, 2, … groups.
+    """
+    lanes = isa.lanes
+    tested = np.arange(1, len(passing) + 1)
+    all_out = lanes * np.log1p(-np.minimum(passing, 1 - 1e-12))
+    step_goes_on, vector_goes_on = (-np.expm1(n * all_out) for n in (isa.unroll, 1))
+    going_on = _VECTOR + _REST * (len(passing) - tested)
+    efforts = tested + step_goes_on * _STEP + vector_goes_on * going_on
+    best = int(efforts.argmin())
+    return float(efforts[best] + lanes * passing[-1] * _SCORE), best + 1
+
+
+def look_up_tables(rows: Sequence[NDArray[np.integer]], isa: InstructionSet) -> NDArray[np.uint8]:
+    """Look-up tables, one a row; those of 16 entries stand in each 16 bytes of a vector."""
+    tables = aligned(len(rows), isa.lanes)
+    for table, row in zip(tables, rows, strict=True):
+        table.reshape(-1, isa.entries)[:, : len(row)] = row
+    return tables
 
 
 def _single_pixels(rows: NDArray[np.int64]) -> _Family:
     """Every pixel a group, its digit the key: no bound is better, no plan needs more look-ups."""
     digits = np.arange(SHADES, dtype=np.uint8)[None]
-    return _Family(1, digits, {(0,): _Keyed(rows, np.full(SHADES, 1 / SHADES))})
+    return _Family(1, digits, {(0,): Keyed(rows, np.full(SHADES, 1 / SHADES))})
 
 
-def _use(rows: NDArray[np.int64], letters: NDArray[np.int64]) -> NDArray[np.float64]:
+def use_of(rows: NDArray[np.int64], letters: NDArray[np.int64]) -> NDArray[np.float64]:
     """How much of the deviation of each row's cost each letter explains: float64[rows, letters].
 
     Negative where they go against each other: their sum would say little about either.
@@ -249,22 +275,28 @@ def _use(rows: NDArray[np.int64], letters: NDArray[np.int64]) -> NDArray[np.floa
     return use
 
 
-def _choose_letters(rows: NDArray[np.int64], count: int) -> list[int]:
-    """Up to `count` pixels whose costs resemble those of most others, most useful first."""
-    use = _use(rows, rows)
+def choose_letters(
+    rows: NDArray[np.int64], counts: NDArray[np.int64], most: int, share: float = 1.0
+) -> list[int]:
+    """Up to `most` rows of costs that resemble most others, most useful first.
+
+    counts says how often each row occurs; no more are chosen than explain `share` of all costs.
+    """
+    use = use_of(rows, rows)
+    whole = share * counts @ use.max(axis=1)
     chosen: list[int] = []
     reached = np.zeros(len(rows))
-    while len(chosen) < count:
-        total = np.maximum(use, reached[:, None]).sum(axis=0)
+    while len(chosen) < most and counts @ reached < whole:
+        total = counts @ np.maximum(use, reached[:, None])
         best = int(total.argmax())
-        if total[best] <= reached.sum() + 1e-9:
+        if total[best] <= counts @ reached + 1e-9:
             break
         chosen.append(best)
         reached = np.maximum(reached, use[:, best])
     return chosen
 
 
-def _levels(rows: NDArray[np.int64], most: int) -> NDArray[np.uint8]:
+def scale_levels(rows: NDArray[np.int64], most: int) -> NDArray[np.uint8]:
     """Costs as levels up to `most`, all on one scale, so that equal levels cost about the same."""
     largest = int(rows.max())
     scaled = rows if largest <= most else np.rint(rows * (most / largest))
@@ -278,56 +310,57 @@ def _group(
 
     They are keyed in the kinds natural to most: each pixel in the letter of most use to it.
     """
-    letters = _levels(models, most)
-    by_letter = [_by_level(rows, levels) for levels in letters]
-    kinds = _use(rows, models).argmax(axis=1).reshape(-1, size).tolist()
+    letters = scale_levels(models, most)
+    by_letter = [key_by_level(rows, levels) for levels in letters]
+    kinds = use_of(rows, models).argmax(axis=1).reshape(-1, size).tolist()
     popular = Counter(map(tuple, kinds)).most_common(_CANDIDATE_KINDS)
     keyed = {}
     for kind, _ in popular:
         parts = [
-            _Keyed(by_letter[letter].bounds[pixel::size], by_letter[letter].chances)
+            Keyed(by_letter[letter].bounds[pixel::size], by_letter[letter].chances)
             for pixel, letter in enumerate(kind)
         ]
         if size == 4:
-            parts = [_join(*parts[:2], halve=halve), _join(*parts[2:], halve=halve)]
+            parts = [join_keys(*parts[:2], halve=halve), join_keys(*parts[2:], halve=halve)]
         joined = parts[0]
         for part in parts[1:]:
-            joined = _join(joined, part, halve=halve)
+            joined = join_keys(joined, part, halve=halve)
         keyed[kind] = joined
     return _Family(size, letters, keyed)
 
 
-def _by_level(rows: NDArray[np.int64], levels: NDArray[np.uint8]) -> _Keyed:
+def key_by_level(rows: NDArray[np.int64], levels: NDArray[np.uint8]) -> Keyed:
     """Least cost of each pixel by the level of its digit, for one letter."""
     n_levels = int(levels.max()) + 1
-    bounds = np.full((len(rows), n_levels), _UNREACHED)
+    bounds = np.full((len(rows), n_levels), UNREACHED)
     for digit, level in enumerate(levels):
         bounds[:, level] = np.minimum(bounds[:, level], rows[:, digit])
-    return _Keyed(bounds, np.bincount(levels, minlength=n_levels) / SHADES)
+    return Keyed(bounds, np.bincount(levels, minlength=n_levels) / SHADES)
 
 
 # The cost of a level that no digit has: such a key never occurs.
-_UNREACHED = 1 << 40
+UNREACHED = 1 << 40
 
 
-def _join(left: _Keyed, right: _Keyed, *, halve: bool) -> _Keyed:
-    """The groups of left and right pixels together, keyed by the sum of their keys."""
-    order, begins, keys = _sums(len(left.chances), len(right.chances), halve=halve)
+def join_keys(left: Keyed, right: Keyed, *, halve: bool = False, most: int = 255) -> Keyed:
+    """The groups of left and right pixels together, keyed by the sum of their keys, up to most."""
+    order, begins, keys = _sums(len(left.chances), len(right.chances), halve=halve, most=most)
     sums = left.bounds[:, :, None] + right.bounds[:, None, :]
     flat = sums.reshape(len(sums), -1)[:, order]
     chances = np.outer(left.chances, right.chances).ravel()
     bounds = np.minimum.reduceat(flat, begins, axis=1)
-    return _Keyed(bounds, np.bincount(keys, chances).astype(np.float64))
+    return Keyed(bounds, np.bincount(keys, chances).astype(np.float64))
 
 
 @cache
 def _sums(
-    n_left: int, n_right: int, *, halve: bool
+    n_left: int, n_right: int, *, halve: bool, most: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """Pairs of keys sorted by their sum, where each sum begins, and the sum of each pair."""
     keys = np.add.outer(np.arange(n_left), np.arange(n_right)).ravel()
     if halve:
         keys = (keys + 1) >> 1
+    keys = np.minimum(keys, most)
     order = np.argsort(keys, kind="stable")
     return order, np.searchsorted(keys[order], np.arange(keys.max() + 1)), keys
 

@@ -7,36 +7,23 @@ a chunk that begins behind the worst of them needs to find only closer ones. So 
 and the answer does not depend on the order in which chunks are finished.
 """
 
-import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.decimals import Decimals, MappedDecimals
+from indexer.decimals import MappedDecimals
 from indexer.ir import Job
-from indexer.progress import Progress, Step, silent
-from indexer.window import WINDOW, count_windows
-from query.assembly.layout import (
-    JOB,
-    MAX_KINDS,
-    PLAIN,
-    PLANE_ROWS,
-    POSITIONS,
-    RING,
-    STRETCH,
-)
+from indexer.progress import Progress, silent
+from indexer.window import count_windows
+from query.assembly.layout import JOB, MAX_KINDS, PLAIN, PLANE_ROWS, STRETCH
+from query.chunks import OVERRUN, Chunk, Chunks, Stretch
 from query.kernels import Kernel, available
 from query.metrics import CostTable
 from query.plan import Plan, Planner, aligned
 from query.ranking import Best, Ranking, enough
 
-# Windows a thread takes at once: short enough to end within milliseconds of Ctrl-C.
-_LARGEST_CHUNK = 1 << 23
-# At least so many a thread, so that no thread waits long for the last one.
-_CHUNKS_A_THREAD = 4
 # From here on a scan takes longer than the search for its best plan.
 _THOROUGH = 50_000_000
 # Rows a thread can find before it hands them over.
@@ -52,26 +39,12 @@ _SECONDS_A_WINDOW = {
 }
 # Planning and starting.
 _SECONDS_A_SCAN = 1e-3
-# Reads of the transpose behind the last window of a block.
-_OVERRUN = POSITIONS - STRETCH
 
 
 def expected_seconds(n_windows: int, threads: int, name: str | None = None) -> float:
     """About how long a scan takes by the named instruction set, or the best of this processor."""
     isa = name or available()[0].name
     return _SECONDS_A_SCAN + n_windows * _SECONDS_A_WINDOW[isa] / threads
-
-
-@dataclass(frozen=True, eq=False)
-class Stretch:
-    """Consecutive windows: those at the first n_windows starts of some decimals.
-
-    The first of them is the window at start `first` of the whole.
-    """
-
-    first: int
-    n_windows: int
-    decimals: Decimals
 
 
 def closest_windows(
@@ -128,190 +101,156 @@ def scan_within(
     Raises KeyboardInterrupt within milliseconds of Ctrl-C, StoreDamaged where packed decimals are
     none.
     """
-    _Scan(stretches, table, best, kernel, threads).run(progress)
+    n_windows = sum(stretch.n_windows for stretch in stretches)
+    isa, lowest = kernel.isa, table.law.lowest
+    planner = plan = None
+    if isa is not PLAIN:
+        planner = Planner(table.costs, isa, thorough=n_windows > _THOROUGH)
+        plan = planner.plan(best.limit_from(0))
+    Chunks(
+        stretches,
+        isa.lanes * STRETCH,
+        threads,
+        lambda: _Worker(table, best, kernel, planner, plan),
+        lambda start: best.limit_from(start) < lowest,
+    ).run(progress)
 
 
-class _Scan:
-    """One pass over all windows."""
+class _Worker:
+    """One thread of a scan."""
 
     def __init__(
         self,
-        stretches: Sequence[Stretch],
         table: CostTable,
         best: Best,
         kernel: Kernel,
-        threads: int,
+        planner: Planner | None,
+        plan: Plan | None,
     ) -> None:
-        self._stretches = stretches
-        self._n_windows = sum(stretch.n_windows for stretch in stretches)
-        self._lowest = table.law.lowest
+        self._task = Task(kernel, table.padded())
         self._best = best
-        self._kernel = kernel
-        self._costs = table.padded()
-        self._block = kernel.isa.lanes * STRETCH
-        self._planner = (
-            None
-            if kernel.isa is PLAIN
-            else Planner(table.costs, kernel.isa, thorough=self._n_windows > _THOROUGH)
-        )
-        self._threads = threads
-        # A whole number of blocks, so that only the last chunk has an overlapping one.
-        chunk = min(_LARGEST_CHUNK, self._n_windows // (threads * _CHUNKS_A_THREAD) + 1)
-        self._chunk = -(-chunk // self._block) * self._block if self._block else chunk
-        self._lock = threading.Lock()
-        self._at = 0, 0  # the next chunk: its stretch, and its first start in there
-        self._done = 0
-        self._failed: BaseException | None = None
-        self._news = threading.Event()
+        self._lowest = table.law.lowest
+        self._planner = planner
+        if plan is not None:
+            self._task.take(plan)
 
-    def run(self, progress: Progress) -> None:
-        plan = None if self._planner is None else self._planner.plan(self._best.limit_from(0))
-        if self._threads == 1 and self._n_windows <= self._chunk * _CHUNKS_A_THREAD:
-            self._work(plan)
-        else:
-            self._run_threads(plan, progress)
-        if self._failed is not None:
-            raise self._failed
-        progress(Step("scan", self._n_windows, self._n_windows, "windows"))
-
-    def _run_threads(self, plan: Plan | None, progress: Progress) -> None:
-        workers = [
-            threading.Thread(target=self._work, args=(plan,), name=f"scan-{i}", daemon=True)
-            for i in range(self._threads)
-        ]
-        for worker in workers:
-            worker.start()
-        try:
-            while any(worker.is_alive() for worker in workers):
-                self._news.wait(0.1)
-                self._news.clear()
-                progress(Step("scan", self._done, self._n_windows, "windows"))
-        finally:  # on Ctrl-C too: nothing runs on behind the caller's back
-            with self._lock:
-                self._at = len(self._stretches), 0
-            for worker in workers:
-                worker.join()
-
-    def _work(self, plan: Plan | None) -> None:
-        try:
-            task = _Task(self._kernel, self._costs)
-            while (chunk := self._take()) is not None:
-                plan = self._scan_chunk(task, plan, *chunk)
-                with self._lock:
-                    self._done += chunk[2] - chunk[1]
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-            self._failed = error
-        finally:
-            self._news.set()
-
-    def _take(self) -> tuple[Stretch, int, int] | None:
-        """The next chunk of starts of a stretch; None where nothing is left to find.
-
-        Within a stretch chunks ascend. Once nothing of a stretch can get in, its rest is left out.
-        """
-        with self._lock:
-            number, begin = self._at
-            while number < len(self._stretches):
-                stretch = self._stretches[number]
-                hopeless = self._best.limit_from(stretch.first + begin) < self._lowest
-                if begin < stretch.n_windows and not hopeless:
-                    end = min(begin + self._chunk, stretch.n_windows)
-                    self._at = number, end
-                    return stretch, begin, end
-                number, begin = number + 1, 0
-            self._at = number, begin
-        return None
-
-    def _scan_chunk(
-        self, task: "_Task", plan: Plan | None, stretch: Stretch, begin: int, end: int
-    ) -> Plan | None:
-        first = stretch.first
-        decimals = stretch.decimals
-        if isinstance(decimals, MappedDecimals):
-            digits = decimals.digits
-        else:  # unpacked: the chunk, what its last window needs, and what the transpose reads
-            digits = decimals.read(begin, min(end + WINDOW - 1 + _OVERRUN, decimals.n))
-            first, begin, end = first + begin, 0, end - begin
-        task.begin(digits, begin, end, self._block)
+    def scan(self, chunk: Chunk) -> None:
+        """Add to the best what a chunk has."""
+        task, first = self._task, chunk.first
+        task.begin(chunk)
         tested = passed = 0
         while not task.finished:
             limit = self._best.limit_from(first + task.position)
             if limit < self._lowest:
                 break
             before = task.position
-            task.run(plan, limit)
-            if task.count:
-                found = task.found()
-                self._best.add(Ranking(found.starts + first, found.distances))
+            task.run(limit)
+            task.hand_over(self._best, first)
             tested += task.position - before
             passed += task.count
             # Ties can let far more through than the law of the first limit said.
-            if self._planner is not None and plan is not None and passed > 1000 + (tested >> 8):
+            if self._planner is not None and too_many(passed, tested):
                 tighter = self._best.limit_from(first + task.position)
                 if self._lowest <= tighter < limit:
-                    plan = self._planner.plan(tighter)
-        return plan
+                    task.take(self._planner.plan(tighter))
 
 
-class _Task:
-    """One thread's job: its arguments, its work space and what it found."""
+def too_many(passed: int, tested: int) -> bool:
+    """Whether so many windows were found of those tested that a tighter plan may pay."""
+    return passed > 1000 + (tested >> 8)
 
-    def __init__(self, kernel: Kernel, costs: NDArray[np.int32]) -> None:
+
+class Task:
+    """One thread's job for one table: its arguments, its work space and what it found.
+
+    costs is int32[84, 16]; planes is work space that several tasks share, or its own; capacity is
+    how many windows are found before they are handed over, at least those of a tile.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        costs: NDArray[np.int32],
+        planes: NDArray[np.uint8] | None = None,
+        capacity: int | None = None,
+    ) -> None:
         self._kernel = kernel
+        lanes = kernel.isa.lanes
         # The job holds addresses; the arrays are kept here so that they stay valid.
         self._digits: NDArray[np.uint8] | None = None
         self._arrays: dict[str, NDArray[Any]] = {
-            "planes": aligned(MAX_KINDS, PLANE_ROWS, kernel.isa.lanes),
+            "planes": aligned(MAX_KINDS, PLANE_ROWS, lanes) if planes is None else planes,
             "costs": costs,
         }
-        self._found = np.empty((_CAPACITY, 2), dtype=np.int64)
-        self._job = Job(JOB)
-        self._job.set(ring=RING * kernel.isa.lanes)
-        self._job.set(capacity=_CAPACITY, found=self._found.ctypes.data)
-        self._job.set(**{name: array.ctypes.data for name, array in self._arrays.items()})
+        capacity = capacity or _CAPACITY
+        self._found = np.empty((capacity, 2), dtype=np.int64)
+        self.job = Job(JOB)
+        self.job.set(capacity=capacity, found=self._found.ctypes.data)
+        self.job.set(**{name: array.ctypes.data for name, array in self._arrays.items()})
 
     @property
     def position(self) -> int:
         """Every start of the chunk below this one is done."""
-        return self._job.get("position")
+        return self.job.get("position")
 
     @property
     def count(self) -> int:
         """How many rows the last run found."""
-        return self._job.get("count")
+        return self.job.get("count")
 
     @property
     def finished(self) -> bool:
         """Whether the chunk is done."""
-        return self.position >= self._job.get("end")
+        return self.position >= self.job.get("end")
 
-    def begin(self, digits: NDArray[np.uint8], begin: int, end: int, block: int) -> None:
-        """Take the starts [begin, end) of uint8[n] ASCII digits, C-contiguous."""
+    def begin(self, chunk: Chunk, position: int | None = None) -> None:
+        """Take the windows of a chunk; those from `position` on, one by one, where it is given."""
+        digits, begin, end = chunk.digits, chunk.begin, chunk.end
         self._digits = digits
-        self._job.set(digits=digits.ctypes.data)
-        readable = min(end, len(digits) - _OVERRUN)
-        vector_end = readable if block and readable >= block else begin
-        self._job.set(position=begin, step=0, end=end, vector_end=max(begin, vector_end))
+        if position is None:
+            vector_end = last_vector(chunk, self._kernel.isa.lanes * STRETCH)
+        else:
+            begin = vector_end = position
+        self.job.set(digits=digits.ctypes.data)
+        self.job.set(position=begin, step=0, end=end, vector_end=vector_end)
 
-    def run(self, plan: Plan | None, limit: int) -> None:
+    def take(self, plan: Plan) -> None:
+        """Bound windows by this plan from now on."""
+        self._plan = plan
+        self.job.set(
+            letters=plan.letters.ctypes.data,
+            kinds=plan.kinds.ctypes.data,
+            n_kinds=len(plan.kinds),
+            group_size=plan.group_size,
+            groups=plan.groups.ctypes.data,
+            tables=plan.tables.ctypes.data,
+            n_first=plan.n_first,
+            n_groups=len(plan.groups),
+            threshold=plan.threshold,
+        )
+
+    def expect(self, limit: int) -> None:
+        """Find windows within this limit, into an empty table of finds."""
+        self.job.set(limit=limit, count=0)
+
+    def run(self, limit: int) -> None:
         """Go on until the chunk is done or the table of finds is full."""
-        self._job.set(limit=limit, count=0)
-        if plan is not None:
-            self._plan = plan
-            self._job.set(
-                letters=plan.letters.ctypes.data,
-                kinds=plan.kinds.ctypes.data,
-                n_kinds=len(plan.kinds),
-                group_size=plan.group_size,
-                groups=plan.groups.ctypes.data,
-                tables=plan.tables.ctypes.data,
-                n_first=plan.n_first,
-                n_groups=len(plan.groups),
-                threshold=plan.threshold,
-            )
-        self._kernel.run(self._job)
+        self.expect(limit)
+        self._kernel.run(self.job)
 
     def found(self) -> Ranking:
         """What the last run found, in no order."""
         rows = self._found[: self.count]
         return Ranking(rows[:, 0].copy(), rows[:, 1].copy())
+
+    def hand_over(self, best: Best, first: int) -> None:
+        """Add what the last run found to best, by starts of the whole."""
+        if self.count:
+            found = self.found()
+            best.add(Ranking(found.starts + first, found.distances))
+
+
+def last_vector(chunk: Chunk, block: int) -> int:
+    """The first start that the vectors of blocks of so many windows leave to the plain loop."""
+    readable = min(chunk.end, len(chunk.digits) - OVERRUN)
+    return max(chunk.begin, readable) if 0 < block <= readable else chunk.begin

@@ -23,12 +23,14 @@ from indexer.progress import Progress, silent
 from indexer.resources import available_memory
 from indexer.shards import ShardPlace, read_shard
 from indexer.window import WINDOW
+from query.chunks import Stretch
 from query.kernels import Kernel, load_kernel
 from query.list_shards import IndexedShard, ListShards, Pass, Work
 from query.lists import Limits, ListQuery
 from query.metrics import CostTable
 from query.ranking import Best
-from query.scan import Stretch, scan_within
+from query.scan import scan_within
+from query.together import scan_together
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Shards(Protocol):
 
     def scan(self, table: CostTable, best: Best, progress: Progress = silent) -> None:
         """Add to best every window within its limit that can get in."""
+
+    def scan_many(
+        self, tables: Sequence[CostTable], bests: Sequence[Best], progress: Progress = silent
+    ) -> None:
+        """The same for many tables, each with its best."""
 
     def count(self, query: ListQuery, limits: Limits) -> int:
         """How many windows the lists within the limits hold."""
@@ -157,17 +164,27 @@ class LocalShards:
 
     def scan(self, table: CostTable, best: Best, progress: Progress = silent) -> None:
         """Add to best every window within its limit that can get in."""
+        kernel, stretches = self._scanned()
+        scan_within(stretches, table, best, kernel=kernel, threads=self._threads, progress=progress)
+
+    def scan_many(
+        self, tables: Sequence[CostTable], bests: Sequence[Best], progress: Progress = silent
+    ) -> None:
+        """The same for many tables, each with its best, together."""
+        kernel, stretches = self._scanned()
+        scan_together(
+            stretches, tables, bests, kernel=kernel, threads=self._threads, progress=progress
+        )
+
+    def _scanned(self) -> tuple[Kernel, list[Stretch]]:
         self.prepare(lists=False, scan=True)
         if self._kernel is None:
             raise AssertionError
-        stretches = [
+        return self._kernel, [
             Stretch(one.place.first, one.place.n_windows, one.decimals)
             for one in self._opened
             if one.decimals
         ]
-        scan_within(
-            stretches, table, best, kernel=self._kernel, threads=self._threads, progress=progress
-        )
 
     def count(self, query: ListQuery, limits: Limits) -> int:
         """How many windows the lists within the limits hold."""

@@ -26,8 +26,10 @@ from query.assembly.layout import (
     PLAIN,
     PLANE_ROWS,
     POSITIONS,
+    STEP,
     STRETCH,
 )
+from query.chunks import Chunk
 from query.metrics import CostTable, cost_table
 from query.plan import LARGEST_SUM, Planner
 from query.scan import closest_windows
@@ -179,11 +181,13 @@ def scanned(kernel, digits, costs, plan, limit):
     """Rows (start, distance) of one chunk of all windows, and the number of calls it took."""
     padded = np.zeros((84, 16), np.int32)
     padded[:, :10] = costs
-    task = scan._Task(kernel, padded)
-    task.begin(digits, 0, len(digits) - 83, BLOCK)
+    task = scan.Task(kernel, padded)
+    task.begin(Chunk(digits, 0, 0, len(digits) - 83))
+    if plan is not None:
+        task.take(plan)
     rows, calls = [], 0
     while not task.finished:
-        task.run(plan, limit)
+        task.run(limit)
         found = task.found()
         rows += zip(found.starts.tolist(), found.distances.tolist(), strict=True)
         calls += 1
@@ -284,7 +288,7 @@ def test_a_planted_picture_is_found_at_every_seam(size, emulated):
 @pytest.mark.parametrize("name", MACHINES)
 def test_a_full_table_of_finds_is_resumed_where_it_stopped(name, emulated, monkeypatch):
     """The least room a step of vectors can use, and a limit that 1 window in 20 is within."""
-    monkeypatch.setattr(scan, "_CAPACITY", NEON.unroll * NEON.lanes)
+    monkeypatch.setattr(scan, "_CAPACITY", STEP * NEON.lanes)
     rng = np.random.default_rng(26)
     digits = random_digits(rng, 2 * BLOCK + 700)
     costs = cost_table(rng.integers(0, 10, (6, 14)).astype(np.uint8), "l1").costs

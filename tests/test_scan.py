@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference
-from query import scan
+from query import chunks, scan
 from query.assembly.layout import STRETCH
 from query.kernels import available, load_kernel
 from query.metrics import CostTable, cost_table
@@ -143,12 +143,12 @@ def planted(n, bitmap, starts):
     return digits
 
 
-@pytest.mark.parametrize("chunks", [1, 4])
+@pytest.mark.parametrize("n_chunks", [1, 4])
 @pytest.mark.parametrize("thorough", [False, True])
 @pytest.mark.parametrize("name", SETS)
-def test_a_planted_picture_is_found_at_every_seam(name, thorough, chunks, monkeypatch):
+def test_a_planted_picture_is_found_at_every_seam(name, thorough, n_chunks, monkeypatch):
     monkeypatch.setattr(scan, "_THOROUGH", 0 if thorough else 10**12)
-    monkeypatch.setattr(scan, "_CHUNKS_A_THREAD", chunks)  # 1: both blocks in one chunk
+    monkeypatch.setattr(chunks, "_CHUNKS_A_THREAD", n_chunks)  # 1: both blocks in one chunk
     rng = np.random.default_rng(7)
     bitmap = rng.choice([0, 5, 9], 84).astype(np.uint8)
     costs = cost_table(bitmap.reshape(6, 14)).costs
@@ -187,7 +187,7 @@ def test_same_answer_for_any_threads_chunks_and_capacity(name, monkeypatch, deci
     for threads in (1, 2, 3, 5):
         for chunk in (1, 100_000, 1 << 23):
             for capacity in (1100, 1 << 15):
-                monkeypatch.setattr(scan, "_LARGEST_CHUNK", chunk)
+                monkeypatch.setattr(chunks, "_LARGEST_CHUNK", chunk)
                 monkeypatch.setattr(scan, "_CAPACITY", capacity)
                 assert run(digits, costs, 40, name, threads) == expected
 
@@ -260,6 +260,6 @@ def test_an_error_in_a_thread_reaches_the_caller(monkeypatch, decimals, soundclo
     def fail(*args):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(scan._Task, "run", fail)
+    monkeypatch.setattr(scan.Task, "run", fail)
     with pytest.raises(MemoryError, match="no room"):
         run(decimals, cost_table(soundcloud).costs, 10, threads=2)

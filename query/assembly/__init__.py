@@ -13,9 +13,14 @@ every stretch, and every load is aligned. It walks a block STEP positions at a t
 3. it scores the windows that are left exactly, and stores those within the limit.
 
 What the planes and tables are is data (query/plan.py): nothing is compiled for a bitmap.
+
+Another routine, `scan_together`, bounds the windows of a step for many cost tables, one after the
+other, from planes that they share (query/sharing.py); it leaves what is no whole block to `scan`.
 """
 
-from indexer.ir import loop, when
+from dataclasses import dataclass
+
+from indexer.ir import JobFields, loop, when
 from query.assembly.bounds import PLAIN_LOOP, SCORE, finish, step
 from query.assembly.layout import (
     GUARD,
@@ -24,13 +29,16 @@ from query.assembly.layout import (
     PLAIN,
     POSITIONS,
     RING,
+    SHARED_JOB,
+    SHARED_RING,
+    SHARED_TILE,
     STEP,
     STRETCH,
     InstructionSet,
 )
-from query.assembly.planes import make_keys
+from query.assembly.planes import add_planes, make_keys
 
-__all__ = ["assembly"]
+__all__ = ["assembly", "shared_assembly"]
 
 _SCAN_PLAIN = "define void @scan(ptr %job) {\ncall void @plain(ptr %job)\nret void\n}\n"
 
@@ -39,8 +47,21 @@ def assembly(isa: InstructionSet) -> str:
     """The routine as LLVM IR."""
     if isa is PLAIN:
         return SCORE + PLAIN_LOOP + _SCAN_PLAIN
+    parts = [_declarations(isa), SCORE, PLAIN_LOOP, make_keys(isa, RING)]
+    parts += [finish(isa, RING), step(isa, RING)]
+    return "".join([*parts, _scan(isa)])
+
+
+def shared_assembly(isa: InstructionSet) -> str:
+    """The routine for many tables as LLVM IR; isa has vectors."""
+    parts = [_declarations(isa), SCORE, make_keys(isa, SHARED_RING)]
+    parts += [add_planes(isa, SHARED_RING), finish(isa, SHARED_RING), step(isa, SHARED_RING)]
+    return "".join([*parts, _HAS_ROOM, _scan_together(isa)])
+
+
+def _declarations(isa: InstructionSet) -> str:
     vector = f"<{isa.lanes} x i8>"
-    declarations = f"""declare {vector} @{isa.lookup}({vector}, {vector})
+    return f"""declare {vector} @{isa.lookup}({vector}, {vector})
 declare {vector} @llvm.uadd.sat.v{isa.lanes}i8({vector}, {vector})
 declare {vector} @llvm.umin.v{isa.lanes}i8({vector}, {vector})
 declare i64 @llvm.cttz.i64(i64, i1)
@@ -48,23 +69,115 @@ declare i64 @llvm.smin.i64(i64, i64)
 declare i64 @llvm.umin.i64(i64, i64)
 declare void @llvm.prefetch.p0(ptr, i32, i32, i32)
 """
-    return declarations + "".join(
-        [SCORE, PLAIN_LOOP, make_keys(isa), finish(isa, STRETCH), step(isa), _scan(isa)]
-    )
 
 
 def _scan(isa: InstructionSet) -> str:
-    """IR of @scan for a set with vectors: block after block, then the rest one by one.
-
-    The last block overlaps the one before so that it is whole; starts below `position` are done.
-    """
-    block = isa.lanes * STRETCH
+    """IR of @scan for a set with vectors: block after block, then the rest one by one."""
+    keys = """call void @keys(ptr %t.digits, ptr %letters, ptr %kinds, i64 %n_kinds,
+  i64 %group_size, ptr %t.planes, i1 %t.first, ptr %carry)
+"""
+    full = JOB.read("count")
+    full += f"%needed = add i64 %count, {STEP * isa.lanes}\n"
+    full += "%full = icmp sgt i64 %needed, %capacity\n"
+    walk = _Walk(isa, JOB, STEP, RING, keys, full, _steps("%job", isa, STEP, RING))
     return (
-        "define void @scan(ptr %job) {\n%at = alloca i64\n%resume.at = alloca i64\n"
-        f"%carry = alloca [{GUARD * isa.lanes} x i8], align {isa.lanes}\n"
-        + JOB.read("digits", "position", "step", "vector_end", "capacity", "planes")
-        + JOB.read("letters", "kinds", "n_kinds", "group_size")
-        + f"""
+        "define void @scan(ptr %job) {\n"
+        + JOB.read("letters", "kinds", "n_kinds", "group_size", "capacity")
+        + walk.blocks()
+        + "call void @plain(ptr %job)\nret void\n}\n"
+    )
+
+
+def _steps(job: str, isa: InstructionSet, tile: int, ring: int) -> str:
+    """IR that bounds the positions of a tile, from %p on, for one job."""
+    return loop(
+        "u",
+        0,
+        tile,
+        isa.unroll,
+        f"""%at.p = add i64 %p, %u
+%at.slot = add i64 %at.p, {GUARD}
+%at.row = urem i64 %at.slot, {ring}
+%here = mul i64 %at.row, {isa.lanes}
+%first = add i64 %begin, %at.p
+call void @step(ptr {job}, i64 %here, i64 %first, i64 %position.now)""",
+    )
+
+
+# Whether a question's table of finds has room for what one step can find.
+_HAS_ROOM = (
+    "define internal i1 @full(ptr %job, i64 %more) {\n"
+    + JOB.read("count", "capacity")
+    + """%needed = add i64 %count, %more
+%full = icmp sgt i64 %needed, %capacity
+ret i1 %full
+}
+"""
+)
+
+
+def _scan_together(isa: InstructionSet) -> str:
+    """IR of @scan_together: whole blocks, every tile for all questions."""
+    keys = """call void @keys(ptr %t.digits, ptr %letters, ptr %kinds, i64 %n_kinds, i64 1,
+  ptr %t.planes, i1 %t.first, ptr %carry)
+call void @sums(ptr %planes, ptr %sums, i64 %n_kinds, i64 %n_sums, i64 %t.byte, i1 %t.first)
+"""
+    check = f"""%f.full = call i1 @full(ptr %f.job, i64 {SHARED_TILE * isa.lanes})
+%f.before = load i1, ptr %some.full
+%f.some = or i1 %f.full, %f.before
+store i1 %f.some, ptr %some.full"""
+    full = "store i1 false, ptr %some.full\n"
+    full += loop("f", 0, "%n_questions", 1, _question("f") + check)
+    full += "%full = load i1, ptr %some.full\n"
+    steps = _question("q") + _steps("%q.job", isa, SHARED_TILE, SHARED_RING)
+    bound = loop("q", 0, "%n_questions", 1, steps)
+    walk = _Walk(isa, SHARED_JOB, SHARED_TILE, SHARED_RING, keys, full, bound)
+    return (
+        "define void @scan_together(ptr %job) {\n%some.full = alloca i1\n"
+        + SHARED_JOB.read("letters", "kinds", "n_kinds", "sums", "n_sums")
+        + SHARED_JOB.read("questions", "n_questions")
+        + walk.blocks()
+        + "ret void\n}\n"
+    )
+
+
+def _question(name: str) -> str:
+    """IR of %name.job, the job of question %name."""
+    return f"""%{name}.at = getelementptr ptr, ptr %questions, i64 %{name}
+%{name}.job = load ptr, ptr %{name}.at
+"""
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """A walk over the blocks of [position, vector_end).
+
+    Planes are rings of `ring` rows. keys makes the keys of STEP positions; bound bounds the windows
+    at `tile` positions, from %p on, where all their keys are there; full says in %full whether
+    there may be no room for what that finds: then the routine returns.
+    """
+
+    isa: InstructionSet
+    job: JobFields
+    tile: int
+    ring: int
+    keys: str
+    full: str
+    bound: str
+
+    def blocks(self) -> str:
+        """IR of the walk, which goes on behind it.
+
+        The last block overlaps the one before so that it is whole; starts below `position` are
+        done.
+        """
+        lanes = self.isa.lanes
+        block = lanes * STRETCH
+        return (
+            "%at = alloca i64\n%resume.at = alloca i64\n"
+            f"%carry = alloca [{GUARD * lanes} x i8], align {lanes}\n"
+            + self.job.read("digits", "position", "step", "vector_end", "planes")
+            + f"""
 store i64 %position, ptr %at
 store i64 %step, ptr %resume.at
 %last = sub i64 %vector_end, {block}
@@ -78,57 +191,44 @@ blocks.body:
 %from = getelementptr i8, ptr %digits, i64 %begin
 %resume = load i64, ptr %resume.at
 store i64 0, ptr %resume.at
-{loop("t", 0, POSITIONS, STEP, _tile(isa))}
+{loop("t", 0, POSITIONS, STEP, self._positions())}
 %position.next = add i64 %begin, {block}
 store i64 %position.next, ptr %at
 br label %blocks.head
 blocks.done:
 store i64 %position.now, ptr %position.at
 store i64 0, ptr %step.at
-call void @plain(ptr %job)
-ret void
-}}
 """
-    )
+        )
 
-
-def _tile(isa: InstructionSet) -> str:
-    """IR that makes the keys of STEP positions and bounds the windows that are complete by then."""
-    bound = "%p = add i64 %t.behind, %u\n%p.due = icmp sge i64 %p, %resume\n"
-    bound += when("bound", "%p.due", _bound(isa))
-    return f"""%t.digits = getelementptr i8, ptr %from, i64 %t
-%t.row = urem i64 %t, {RING}
+    def _positions(self) -> str:
+        """IR that makes the keys of STEP positions, and bounds the tile that is complete then."""
+        return f"""%t.digits = getelementptr i8, ptr %from, i64 %t
+%t.row = urem i64 %t, {self.ring}
 %t.first = icmp eq i64 %t.row, 0
-%t.byte = mul i64 %t.row, {isa.lanes}
+%t.byte = mul i64 %t.row, {self.isa.lanes}
 %t.planes = getelementptr i8, ptr %planes, i64 %t.byte
-call void @keys(ptr %t.digits, ptr %letters, ptr %kinds, i64 %n_kinds, i64 %group_size,
-  ptr %t.planes, i1 %t.first, ptr %carry)
-%t.behind = sub i64 %t, {LAG}
-""" + loop("u", 0, STEP, isa.unroll, bound)
+{self.keys}%t.past = add i64 %t, {STEP}
+%t.over = urem i64 %t.past, {self.tile}
+%t.whole = icmp eq i64 %t.over, 0
+%p = sub i64 %t.past, {LAG + self.tile}
+%p.due = icmp sge i64 %p, %resume
+%bounded = and i1 %t.whole, %p.due
+""" + when("bound", "%bounded", self._tile())
+
+    def _tile(self) -> str:
+        stop = self.job.write("position", "%position.now", "stop")
+        stop += self.job.write("step", "%p", "stop")
+        return (
+            self.full
+            + when("stop", "%full", stop + "ret void")
+            + _prefetch(self.isa, self.tile)
+            + self.bound
+        )
 
 
-def _bound(isa: InstructionSet) -> str:
-    """IR that bounds isa.unroll positions from %p on; returns where found may not have room."""
-    stop = JOB.write("position", "%position.now", "stop") + JOB.write("step", "%p", "stop")
-    return (
-        JOB.read("count")
-        + f"""
-%needed = add i64 %count, {isa.unroll * isa.lanes}
-%full = icmp sgt i64 %needed, %capacity
-"""
-        + when("stop", "%full", stop + "ret void")
-        + _prefetch(isa)
-        + f"""
-%position.row = add i64 %p, {GUARD}
-%row = urem i64 %position.row, {RING}
-%here = mul i64 %row, {isa.lanes}
-%first = add i64 %begin, %p
-call void @step(ptr %job, i64 %here, i64 %first, i64 %position.now)"""
-    )
-
-
-def _prefetch(isa: InstructionSet) -> str:
-    """IR that fetches one step's share of the next block; past the end it has no effect.
+def _prefetch(isa: InstructionSet, tile: int) -> str:
+    """IR that fetches one tile's share of the next block; past the end it has no effect.
 
     The transpose reads it too jumpily for the processor to foresee: without this a scan takes a
     third longer.
@@ -137,7 +237,7 @@ def _prefetch(isa: InstructionSet) -> str:
 %share.next = add i64 %share, {isa.lanes * STRETCH}
 %ahead = getelementptr i8, ptr %from, i64 %share.next
 """
-    for line in range(isa.unroll * isa.lanes // 64):
+    for line in range(tile * isa.lanes // 64):
         text += f"""%ahead{line} = getelementptr i8, ptr %ahead, i64 {64 * line}
 call void @llvm.prefetch.p0(ptr %ahead{line}, i32 0, i32 2, i32 1)
 """

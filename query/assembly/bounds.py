@@ -2,7 +2,7 @@
 
 from indexer.ir import loop, when
 from indexer.window import WINDOW
-from query.assembly.layout import JOB, InstructionSet
+from query.assembly.layout import JOB, STRETCH, InstructionSet
 
 # Appends (start, distance) to found, and 1 to count, where the exact distance is within the limit.
 SCORE = (
@@ -64,7 +64,7 @@ PLAIN_LOOP = (
 )
 
 
-def _group(name: str, isa: InstructionSet) -> str:
+def _group(name: str, isa: InstructionSet, ring: int) -> str:
     """IR of group %name: %name.table, and %name.keys, its keys at the row `here` of the planes."""
     vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
     return f"""%{name}.twice = shl i64 %{name}, 1
@@ -73,7 +73,7 @@ def _group(name: str, isa: InstructionSet) -> str:
 %{name}.along.at = getelementptr i64, ptr %{name}.plane.at, i64 1
 %{name}.along = load i64, ptr %{name}.along.at
 %{name}.far = add i64 %here, %{name}.along
-%{name}.past = sub i64 %{name}.far, %ring
+%{name}.past = sub i64 %{name}.far, {ring * lanes}
 %{name}.row = call i64 @llvm.umin.i64(i64 %{name}.far, i64 %{name}.past)
 %{name}.byte = add i64 %{name}.plane, %{name}.row
 %{name}.keys = getelementptr i8, ptr %planes, i64 %{name}.byte
@@ -114,19 +114,19 @@ def _within(isa: InstructionSet) -> str:
 """
 
 
-def finish(isa: InstructionSet, stretch: int) -> str:
+def finish(isa: InstructionSet, ring: int) -> str:
     """IR of @finish: the groups after the first test of one vector, and scores of what they leave.
 
     `here` is the byte of the vector's row in a plane, `first` the start of its lane 0, `sum` where
     the sums of its lanes are.
     """
     vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
-    add = _group("k", isa) + "%k.at = getelementptr i8, ptr %k.keys, i64 0\n"
+    add = _group("k", isa, ring) + "%k.at = getelementptr i8, ptr %k.keys, i64 0\n"
     add += _add_bound("k", "", isa)
     return (
         "define internal void @finish(ptr %job, i64 %here, i64 %first, i64 %position, ptr %sum) "
         "noinline {\n%left.at = alloca i64\n"
-        + JOB.read("planes", "ring", "groups", "tables", "n_first", "n_groups", "threshold")
+        + JOB.read("planes", "groups", "tables", "n_first", "n_groups", "threshold")
         + _within(isa)
         + loop("k", "%n_first", "%n_groups", 1, add)
         + f"%final = load {vector}, ptr %sum, align {lanes}\n"
@@ -143,14 +143,14 @@ bits.body:
 %rest = and i64 %left, %less
 store i64 %rest, ptr %left.at
 """
-        + f"%along = mul i64 %lane, {stretch}\n"
+        + f"%along = mul i64 %lane, {STRETCH}\n"
         + "%start = add i64 %first, %along\n%new = icmp sge i64 %start, %position\n"
         + when("score", "%new", "call void @score(ptr %job, i64 %start)")
         + "br label %bits.head\nbits.done:\nret void\n}\n"
     )
 
 
-def step(isa: InstructionSet) -> str:
+def step(isa: InstructionSet, ring: int) -> str:
     """IR of @step: bounds and survivors of isa.unroll positions of a block; returns nothing.
 
     `here` is the byte of the first position's row in a plane, `first` the start of lane 0 there.
@@ -159,7 +159,7 @@ def step(isa: InstructionSet) -> str:
     vector, lanes, n = f"<{isa.lanes} x i8>", isa.lanes, isa.unroll
     text = f"%sums = alloca [{n} x {vector}], align {lanes}\n"
     least = f"%least0 = load {vector}, ptr %sum0\n"
-    add = _group("j", isa)
+    add = _group("j", isa, ring)
     keep = ""
     for u in range(n):
         text += f"%sum{u} = alloca {vector}\nstore {vector} zeroinitializer, ptr %sum{u}\n"
@@ -188,7 +188,7 @@ call void @finish(ptr %job, i64 %u.here, i64 %u.first, i64 %position, ptr %sum.a
     return (
         "define internal void @step(ptr %job, i64 %here, i64 %first, i64 %position) {\n"
         + text
-        + JOB.read("planes", "ring", "groups", "tables", "n_first", "threshold")
+        + JOB.read("planes", "groups", "tables", "n_first", "threshold")
         + _within(isa)
         + loop("j", "0", "%n_first", 1, add)
         + least

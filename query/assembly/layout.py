@@ -26,6 +26,14 @@ MAX_KINDS = 4
 MIRROR = STEP
 PLANE_ROWS = RING + MIRROR
 
+# The same of scans of many tables together. More positions are bounded at once, because a table
+# reads the same rows again for other positions, then from the first cache; a multiple of STEP that
+# divides POSITIONS. All planes and two blocks of digits fit into the second cache.
+SHARED_TILE = 96
+SHARED_RING = LAG + SHARED_TILE
+SHARED_ROWS = SHARED_RING + MIRROR
+MAX_SHARED = 32
+
 
 @dataclass(frozen=True)
 class InstructionSet:
@@ -82,7 +90,6 @@ JOB = JobFields(
         "n_kinds",
         "group_size",  # terms of a key, 1 to 4
         "planes",  # uint8[MAX_KINDS, PLANE_ROWS, lanes], 64-byte aligned: work space
-        "ring",  # bytes of a plane after which rows begin anew
         "groups",  # int64[n_groups, 2]: byte offsets of a group's plane, and along it
         "tables",  # uint8[n_groups, lanes]: the bounds by key, 64-byte aligned
         "n_first",  # groups added before the first test
@@ -104,4 +111,25 @@ JOB = JobFields(
         "costs",
         "found",
     },
+)
+
+# The argument of the routine that scans for many tables at once. Its planes are keyed by one
+# position, or sums of two other planes; every question is a JOB, of which what bounds and scores
+# windows is used.
+SHARED_JOB = JobFields(
+    (
+        "digits",  # uint8[n], ASCII
+        "position",  # in, out: every start below is done
+        "step",  # in, out: where in the block at `position` to go on
+        "vector_end",  # starts in [position, vector_end) are scanned: a block at least, or none
+        "letters",  # uint8[n_letters, lanes], 64-byte aligned: levels by digit
+        "kinds",  # int64[n_kinds, 4]: byte offsets into letters; the first of each counts
+        "n_kinds",
+        "planes",  # uint8[n_kinds + n_sums, PLANE_ROWS, lanes], 64-byte aligned: work space
+        "sums",  # int64[n_sums, 2]: byte offsets of what is added; see planes.add_planes
+        "n_sums",
+        "questions",  # int64[n_questions]: addresses of JOBs with the same planes
+        "n_questions",
+    ),
+    {"digits", "letters", "kinds", "planes", "sums", "questions"},
 )

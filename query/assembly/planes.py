@@ -5,21 +5,20 @@ from query.assembly.layout import (
     GROUP_SIZES,
     GUARD,
     MIRROR,
-    PLANE_ROWS,
-    RING,
     STEP,
     STRETCH,
     InstructionSet,
 )
 
 
-def make_keys(isa: InstructionSet) -> str:
+def make_keys(isa: InstructionSet, ring: int) -> str:
     """IR of @keys: 16 positions of the planes of all kinds of keys of one block of digits.
 
     `digits` is the first position of the block's first stretch, `planes` the row of the first plane
-    where they go, `first` whether that is row 0, which is repeated behind the last. What is
-    transposed stays in registers. The keys of a position need up to GUARD digits more, so those
-    that are made are GUARD positions behind; `carry` keeps as many digits for the next call.
+    where they go, `first` whether that is row 0, which is repeated behind the last; a plane is a
+    ring of `ring` rows. What is transposed stays in registers. The keys of a position need up to
+    GUARD digits more, so those that are made are GUARD positions behind; `carry` keeps as many
+    digits for the next call.
     """
     vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
     body = _transpose(isa)
@@ -29,7 +28,7 @@ def make_keys(isa: InstructionSet) -> str:
     for g in range(GUARD):
         body += f"store {vector} %d{STEP + g}, ptr %carry{g}, align {lanes}\n"
     for size in GROUP_SIZES:
-        keys = loop(f"k{size}", 0, "%n_kinds", 1, _sum_levels(size, isa))
+        keys = loop(f"k{size}", 0, "%n_kinds", 1, _sum_levels(size, isa, ring))
         body += f"%is{size} = icmp eq i64 %group_size, {size}\n" + when(
             f"size{size}", f"%is{size}", keys
         )
@@ -72,7 +71,7 @@ def _transpose(isa: InstructionSet) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sum_levels(size: int, isa: InstructionSet) -> str:
+def _sum_levels(size: int, isa: InstructionSet, ring: int) -> str:
     """IR of 16 positions of the plane of kind %k: the sums of the levels of `size` digits."""
     vector, lanes, name = f"<{isa.lanes} x i8>", isa.lanes, f"k{size}"
     text = f"%{name}.row = mul i64 %{name}, {4 * 8}\n"
@@ -83,7 +82,7 @@ def _sum_levels(size: int, isa: InstructionSet) -> str:
 %{name}.from{j} = getelementptr i8, ptr %letters, i64 %{name}.offset{j}
 %{name}.letter{j} = load {vector}, ptr %{name}.from{j}, align {lanes}
 """
-    text += f"""%{name}.plane = mul i64 %{name}, {PLANE_ROWS * lanes}
+    text += f"""%{name}.plane = mul i64 %{name}, {(ring + MIRROR) * lanes}
 %{name}.out = getelementptr i8, ptr %planes, i64 %{name}.plane
 """
     for i in range(STEP):
@@ -106,7 +105,7 @@ store {vector} {terms[0]}, ptr %{name}.out{i}, align {lanes}
 """
     mirror = ""
     for i in range(MIRROR):
-        mirror += f"""%{name}.again{i} = getelementptr i8, ptr %{name}.out, i64 {(RING + i) * lanes}
+        mirror += f"""%{name}.again{i} = getelementptr i8, ptr %{name}.out, i64 {(ring + i) * lanes}
 %{name}.row{i} = load {vector}, ptr %{name}.out{i}, align {lanes}
 store {vector} %{name}.row{i}, ptr %{name}.again{i}, align {lanes}
 """
@@ -125,3 +124,54 @@ def _sum(name: str, a: str, b: str, isa: InstructionSet) -> str:
 %{name}.half = lshr {wide} %{name}.up, splat (i16 1)
 %{name} = trunc {wide} %{name}.half to {vector}
 """
+
+
+def add_planes(isa: InstructionSet, ring: int) -> str:
+    """IR of @sums: 16 positions of planes that are sums of two others, in the order of `sums`.
+
+    Of the plane of row s of `sums`, n_kinds + s, the keys are those of the one plus those of the
+    other, at most isa.entries - 1. The keys of a plane that covers k positions begin k - 1 rows
+    before the digits, so those of the first are `k of the second` rows back, which is part of its
+    offset; `row` is where 16 new rows begin, in bytes, and `first` whether that is row 0: then what
+    lies back is at the end of the ring, and is followed by the copy of its first rows.
+    """
+    vector, lanes = f"<{isa.lanes} x i8>", isa.lanes
+    least, most = f"@llvm.umin.v{lanes}i8", f"splat (i8 {isa.entries - 1})"
+    text = f"""%back.row = select i1 %first, i64 {ring * lanes}, i64 %row
+%n_planes = add i64 %n_kinds, %n_sums
+"""
+    body = f"""%s = sub i64 %plane, %n_kinds
+%s.twice = shl i64 %s, 1
+%a.at = getelementptr i64, ptr %sums, i64 %s.twice
+%a.offset = load i64, ptr %a.at
+%b.at = getelementptr i64, ptr %a.at, i64 1
+%b.offset = load i64, ptr %b.at
+%a.byte = add i64 %a.offset, %back.row
+%b.byte = add i64 %b.offset, %row
+%plane.byte = mul i64 %plane, {(ring + MIRROR) * lanes}
+%out.byte = add i64 %plane.byte, %row
+%a = getelementptr i8, ptr %planes, i64 %a.byte
+%b = getelementptr i8, ptr %planes, i64 %b.byte
+%out = getelementptr i8, ptr %planes, i64 %out.byte
+"""
+    mirror = ""
+    for i in range(STEP):
+        body += f"""%a.at{i} = getelementptr i8, ptr %a, i64 {i * lanes}
+%b.at{i} = getelementptr i8, ptr %b, i64 {i * lanes}
+%a{i} = load {vector}, ptr %a.at{i}, align {lanes}
+%b{i} = load {vector}, ptr %b.at{i}, align {lanes}
+%sum{i} = add {vector} %a{i}, %b{i}
+%key{i} = call {vector} {least}({vector} %sum{i}, {vector} {most})
+"""
+    for i in range(STEP):
+        body += f"""%out.at{i} = getelementptr i8, ptr %out, i64 {i * lanes}
+store {vector} %key{i}, ptr %out.at{i}, align {lanes}
+"""
+        mirror += f"""%again.at{i} = getelementptr i8, ptr %out, i64 {(ring + i) * lanes}
+store {vector} %key{i}, ptr %again.at{i}, align {lanes}
+"""
+    body += when("mirror", "%first", mirror)
+    arguments = "ptr noalias %planes, ptr noalias %sums, i64 %n_kinds, i64 %n_sums, "
+    arguments += "i64 %row, i1 %first"
+    text += loop("plane", "%n_kinds", "%n_planes", 1, body)
+    return f"define internal void @sums({arguments}) {{\n{text}ret void\n}}\n"
