@@ -105,6 +105,11 @@ BENCHMARKS = (
         gcc=True,
     ),
     Benchmark(
+        "together",
+        "many bitmaps in one scan: how many single scans it takes",
+        _minutes(0.2, 0.3, 1.5),
+    ),
+    Benchmark(
         "startup",
         "whole commands from the shell",
         _minutes(1, 1, 1.5),

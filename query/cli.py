@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -64,6 +65,8 @@ Made = TypeVar("Made")
 _DEFAULT_INDEX_SECONDS = 4
 # Every page is mapped at once where so many logos are asked for, or a stream.
 _MANY_LOGOS = 50
+# Logos named together that are scanned together: their answers come at once.
+_SCANNED_TOGETHER = 128
 # A line on standard input longer than this is no bitmap.
 _LONGEST_LINE = 4096
 
@@ -173,14 +176,39 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
         # beside the first answers, which need not wait for it
         threading.Thread(target=_bring_in, args=(finder,), daemon=True).start()
     failed = uncovered = False
-    answered = 0
-    for name, read in _each_logo(logos, picture):
-        try:
-            bitmap = read()
-        except LogoError as error:
-            complain(str(error))
-            failed = True
-            continue
+
+    def bitmaps() -> "Iterator[tuple[str, NDArray[np.uint8]]]":
+        nonlocal failed
+        for name, read in _each_logo(logos, picture):
+            try:
+                yield name, read()
+            except LogoError as error:
+                complain(str(error))
+                failed = True
+
+    exact = options["exact"] or not finder.has_index
+    together = exact and len(logos) > 1 and "-" not in logos and not options["distinct"]
+    find = _find_together if together else _find_each
+    for number, answer in enumerate(find(finder, bitmaps(), make_table, options), 1):
+        uncovered = uncovered or bool(answer.uncovered)
+        _print_answer(answer, options["format_"], first=number == 1)
+        if sheet is not None:
+            _save_sheet(answer, sheet, number)
+    if failed:
+        raise click.exceptions.Exit(LogoError.exit_code)
+    if uncovered:
+        gaps = finder.gaps(lists=not options["exact"])
+        raise StoreMissing(name_gaps(gaps))
+
+
+def _find_each(
+    finder: "Finder",
+    bitmaps: "Iterator[tuple[str, NDArray[np.uint8]]]",
+    make_table: "Callable[[NDArray[np.uint8]], CostTable]",
+    options: dict[str, Any],
+) -> Iterator["Answer"]:
+    """An answer to each bitmap, before the next is read."""
+    for name, bitmap in bitmaps:
         with draw_progress(options["progress"]) as report:
             answer = finder.find(
                 bitmap,
@@ -192,16 +220,26 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
                 logo=name,
                 progress=report,
             )
-        uncovered = uncovered or bool(answer.uncovered)
-        _print_answer(answer, options["format_"], first=answered == 0)
-        answered += 1
-        if sheet is not None:
-            _save_sheet(answer, sheet, answered)
-    if failed:
-        raise click.exceptions.Exit(LogoError.exit_code)
-    if uncovered:
-        gaps = finder.gaps(lists=not options["exact"])
-        raise StoreMissing(name_gaps(gaps))
+        yield answer
+
+
+def _find_together(
+    finder: "Finder",
+    bitmaps: "Iterator[tuple[str, NDArray[np.uint8]]]",
+    make_table: "Callable[[NDArray[np.uint8]], CostTable]",
+    options: dict[str, Any],
+) -> Iterator["Answer"]:
+    """The same by scans that compare every window with many bitmaps."""
+    while some := list(islice(bitmaps, _SCANNED_TOGETHER)):
+        with draw_progress(options["progress"]) as report:
+            answers = finder.find_together(
+                [bitmap for _, bitmap in some],
+                costs=[make_table(bitmap) for _, bitmap in some],
+                top=options["top"],
+                logos=[name for name, _ in some],
+                progress=report,
+            )
+        yield from answers
 
 
 def _open_finder(options: dict[str, Any]) -> "Finder":

@@ -39,8 +39,8 @@ _MOST_LEVEL = 15
 # Letters, and what they are to explain of all costs: both are tried, few letters make longer sums.
 _MOST_LETTERS = 16
 _EXPLAINED = (0.98, 0.999)
-# A sum whose levels can be more than this loses too much where it is cut at the largest key.
-_HIGHEST_SUM = 100
+# A sum whose levels can be more than this loses too much where it is cut at the largest key, 63.
+_HIGHEST_SUM = 126
 # Uses with which a sum has paid.
 _LEAST_USES = 4
 # Rows of costs: more than that are no pictures of few shades, and take long to plan.

@@ -111,6 +111,7 @@ class _Worker:
         self._planes = aligned(planner.n_planes, SHARED_ROWS, lanes)
         capacity = max(_CAPACITY, 2 * SHARED_TILE * lanes)
         self._tasks: dict[int, Task] = {}
+        self._planned = {i: group.bests[i].limit_from(0) for i in group.together}
         for i in group.together:
             task = Task(kernel, group.tables[i].padded(), self._planes, capacity)
             task.take(group.plans[i])
@@ -153,8 +154,9 @@ class _Worker:
 
     def _tighten(self, i: int, start: int) -> None:
         """Plan anew for what can still get in: ties can let far more through than was foreseen."""
-        if not self._group.hopeless(i, start):
-            limit = self._group.bests[i].limit_from(start)
+        limit = self._group.bests[i].limit_from(start)
+        if self._group.tables[i].law.lowest <= limit < self._planned[i]:
+            self._planned[i] = limit
             self._tasks[i].take(self._group.planner.plan(i, limit))
 
     def _finish(self, i: int, chunk: Chunk, position: int) -> None:

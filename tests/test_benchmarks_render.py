@@ -41,6 +41,12 @@ def scan_results():
     return {"rows": rows, "claims": [], "as_asked": True, "wrong": []}
 
 
+def together_results():
+    row = {"metric": "l1", "alone_seconds": [8.0, 7.9, 8.2], "together_seconds": [4.6, 4.8, 4.7]}
+    row |= {"bitmaps": 100, "scan": 0.08, "scans": 58.75, "same": True, "asked": 40}
+    return {"rows": [row, row | {"metric": "l2"}]}
+
+
 def startup_results():
     rows = [
         {"key": key, "name": key, "seconds": [0.4, 0.5, 0.6], "median": 0.5, "asked": None}
@@ -166,6 +172,7 @@ def ablation_results():
 
 MAKERS = {
     "scan": scan_results,
+    "together": together_results,
     "startup": startup_results,
     "index": index_results,
     "beside": beside_results,
@@ -272,6 +279,10 @@ def test_the_scan_table_has_what_was_measured(results):
     assert "(scaled from 2·10⁷) | 8.00 | 7.20 |" in text
     assert "A scan is 5.0 reads of the bytes, 80 times faster" in text
     assert "and 120 times faster" in text
+
+
+def test_a_batch_is_counted_in_scans(results):
+    assert "| l1 | 100 | 8.00 | 4.70 | 58.8 | 1.7 |" in TABLES["together"].make(results)
 
 
 def test_ways_of_two_metrics_stand_in_one_row(results):

@@ -111,6 +111,23 @@ def test_find_many_logos_as_csv_with_one_header(home, contest):
     assert int(rows[0]["offset"]) == contest["top_ten_first_1e7_digits"]["l1"][0]["offset"]
 
 
+def test_many_logos_with_exact_are_answered_in_their_order(home):
+    """Scanned together; one that cannot be read is left out."""
+    logos = [str(number % 10) * 84 for number in range(11)]
+    asked = [*logos[:4], "123", *logos[4:]]
+    one_by_one = [
+        pilogo("find", logo, "--exact", "--format", "json", "--top", 2, home=home).stdout
+        for logo in (logos[0], logos[-1])
+    ]
+    result = pilogo("find", *asked, "--exact", "--format", "json", "--top", 2, home=home)
+    assert result.returncode == 3
+    assert "123" in result.stderr
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [answer["logo"] for answer in answers] == logos
+    for answer, line in zip((answers[0], answers[-1]), one_by_one, strict=True):
+        assert {**answer, "seconds": 0} == {**json.loads(line), "seconds": 0}
+
+
 def test_a_bad_logo_is_reported_the_others_are_answered(home):
     result = pilogo("find", "missing.png", LOGO, "123", "--format", "json", "--top", 1, home=home)
     assert result.returncode == 3

@@ -1,8 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 import query
 import reference
+from indexer.corpus import held_out_logos
 from indexer.errors import LogoError, StoreMissing, UsageError
 from query.finder import MOST_MATCHES as LIBRARY_MOST_MATCHES
 from query.finder import Finder, needs_default_store
@@ -135,3 +138,39 @@ def test_public_names_are_there_and_described():
             assert getattr(query, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = query.nonsense
+
+
+def without_times(answers):
+    return [dataclasses.replace(answer, seconds=0.0) for answer in answers]
+
+
+@pytest.mark.parametrize("metric", ["l1", "l2"])
+def test_bitmaps_scanned_together_have_the_answers_of_their_own_scans(finder, metric):
+    bitmaps = held_out_logos()[:200:16].reshape(-1, 6, 14)
+    names = [str(number) for number in range(len(bitmaps))]
+    steps = []
+    found = finder.find_together(bitmaps, metric=metric, top=5, logos=names, progress=steps.append)
+    alone = [
+        finder.find(bitmap, metric=metric, top=5, exact=True, logo=name)
+        for bitmap, name in zip(bitmaps, names, strict=True)
+    ]
+    assert without_times(found) == without_times(alone)
+    assert all(answer.certified and answer.seconds > 0 for answer in found)
+    assert steps[-1].done == steps[-1].total == len(bitmaps) * (10**7 - 83)
+
+
+def test_few_bitmaps_or_tables_of_their_own_together(finder, soundcloud):
+    assert finder.find_together([]) == []
+    table = CostTable("mine", np.arange(840, dtype=np.int32).reshape(84, 10) % 17)
+    found = finder.find_together([soundcloud, soundcloud], costs=[table, cost_table(soundcloud)])
+    expected = [finder.find(soundcloud, costs=table), finder.find(soundcloud)]
+    assert without_times(found) == without_times(expected)
+
+
+def test_what_cannot_be_asked_together_is_refused(finder, soundcloud):
+    with pytest.raises(UsageError, match="top is 0"):
+        finder.find_together([soundcloud], top=0)
+    with pytest.raises(LogoError):
+        finder.find_together([soundcloud, np.full((6, 14), 10, np.uint8)])
+    with pytest.raises(UsageError, match="metric"):
+        finder.find_together([soundcloud], metric="l3")

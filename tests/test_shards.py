@@ -143,6 +143,15 @@ def test_scans_of_one_shard_and_seven(home, sharded, top):
         assert said(one, bitmap, exact=True, top=top) == said(seven, bitmap, exact=True, top=top)
 
 
+def test_many_bitmaps_together_of_one_shard_and_seven(home, sharded):
+    bitmaps = held_out_logos()[:90:9].reshape(-1, 6, 14)
+    one, seven = (
+        Finder(where, digits=N).find_together(bitmaps, top=20) for where in (home, sharded)
+    )
+    assert [answer.matches for answer in one] == [answer.matches for answer in seven]
+    assert all(answer.certified for answer in seven)
+
+
 def test_ties_across_shards(home, sharded):
     blank = np.full((6, 14), 5, np.uint8)
     assert said(Finder(home), blank, exact=True) == said(Finder(sharded), blank, exact=True)

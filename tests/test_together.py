@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from indexer.corpus import held_out_logos
 from indexer.decimals import MappedDecimals
 from query import chunks, together
 from query.assembly.layout import INSTRUCTION_SETS, MAX_SHARED, SHARED_ROWS, SHARED_TILE, STRETCH
-from query.chunks import Stretch
+from query.chunks import OVERRUN, Chunk, Stretch
 from query.kernels import available, load_kernel
 from query.metrics import METRICS, CostTable, cost_table
+from query.plan import LARGEST_SUM
 from query.ranking import Best, enough
 from query.sharing import SharedPlanner
 from query.together import scan_together
@@ -49,9 +51,7 @@ def scanned(digits, tables, tops, kernel=None, threads=1, **options):
         for table, top in zip(tables, tops, strict=True)
     ]
     stretches = [Stretch(0, n, MappedDecimals(digits))]
-    scan_together(
-        stretches, tables, bests, kernel=load_kernel(kernel), threads=threads, **options
-    )
+    scan_together(stretches, tables, bests, kernel=load_kernel(kernel), threads=threads, **options)
     rankings = [best.ranking() for best in bests]
     return [list(zip(r.distances.tolist(), r.starts.tolist(), strict=True)) for r in rankings]
 
@@ -136,6 +136,33 @@ def test_tables_with_nothing_in_common_have_no_planes():
     assert SharedPlanner(noise, [100] * 15, SHARING).n_planes == 0
     flat = [np.zeros((84, 10), np.int32)] * 9
     assert SharedPlanner(flat, [0] * 9, SHARING).n_planes == 0
+
+
+@needs_sharing
+def test_the_windows_that_survive_are_those_the_plans_bound_within():
+    """With costs of nothing every survivor is stored: so all sums of bounds are seen to be right."""
+    digits = random_digits(np.random.default_rng(15), LANES * STRETCH + 20_000)
+    n = len(digits) - 83
+    windows = np.lib.stride_tricks.sliding_window_view(digits - 48, 84)
+    tables = logo_tables(9, seed=16)
+    bests = [Best(n, table.law.closest(n, 500)) for table in tables]
+    group = together._Group(tables, bests, load_kernel())
+    assert group.together == list(range(9))
+    expected = {}
+    for i, plan in group.plans.items():
+        sums = bounds_of(group.planner, plan, windows)
+        threshold = min(int(np.quantile(sums, 0.02 * i)), LARGEST_SUM)
+        changed = replace(plan, threshold=threshold)
+        group.plans[i] = changed
+        expected[i] = sums <= changed.threshold
+        expected[i][len(digits) - OVERRUN :] = True  # the plain loop takes what is left
+    worker = together._Worker(group)
+    nothing = np.zeros((84, 16), np.int32)
+    for task in worker._tasks.values():
+        task.job.set(costs=nothing.ctypes.data)
+    worker.scan(Chunk(digits, 0, 0, n))
+    for i, best in enumerate(bests):
+        assert best.ranking().starts.tolist() == expected[i].nonzero()[0].tolist(), i
 
 
 @pytest.mark.parametrize("threads", [1, 3])

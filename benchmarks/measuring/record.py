@@ -26,6 +26,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 SCAN = (
     "indexer/ir.py",
     "query/assembly",
+    "query/chunks.py",
     "query/kernels.py",
     "query/metrics.py",
     "query/plan.py",
@@ -33,6 +34,7 @@ SCAN = (
     "query/scan.py",
     "query/significance.py",
 )
+TOGETHER = (*SCAN, "query/sharing.py", "query/together.py")
 LEARNING = (
     "data/logos.npz",
     "indexer/answers.py",

@@ -5,6 +5,7 @@
 A function raises KeyError where a result lacks what its table shows.
 """
 
+import statistics
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,6 +112,32 @@ def _say_scan(rows: dict[str, Any]) -> str:
         said.append(f"{times} times faster than the C loop that gcc turns into vector code")
     times = ratio(rows["table loop"]["median"] / scan)
     return f"{', '.join(said)}, and {times} times faster than the one that serves any cost table."
+
+
+def _together(results: Results) -> str:
+    """A batch of bitmaps in scans, and what they would take one by one."""
+    lines = []
+    for row in results.get("together")["rows"]:
+        together = statistics.median(row["together_seconds"])
+        lines.append(
+            [
+                row["metric"],
+                str(row["bitmaps"]),
+                figure(statistics.median(row["alone_seconds"])),
+                figure(together),
+                figure(row["scans"]),
+                ratio(row["bitmaps"] / row["scans"]),
+            ]
+        )
+    heading = [
+        "metric",
+        "bitmaps",
+        "one by one, s",
+        "together, s",
+        "in single scans",
+        "times faster",
+    ]
+    return markdown(heading, lines)
 
 
 def _startup(results: Results) -> str:
@@ -321,6 +348,7 @@ def _join_names(names: list[str]) -> str:
 TABLES = {
     "summary": Table("beside", _summary, also=("index",)),
     "scan": Table("scan", _scan),
+    "together": Table("together", _together),
     "startup": Table("startup", _startup),
     "index-speed": Table("index", _index_speed),
     "index-recall": Table("index", _index_recall),
