@@ -132,7 +132,8 @@ def _print(text: str) -> None:
               help="How many matches.")  # fmt: skip
 @click.option("--distinct", is_flag=True, help="Drop matches that overlap a closer one.")
 @click.option("--exact", is_flag=True,
-              help="Compare every window, also where there is an index.")  # fmt: skip
+              help="Compare every window, also where there is an index; several logos in "
+              "one scan.")  # fmt: skip
 @click.option("--missed", type=click.FloatRange(0, min_open=True), default=0.01, metavar="E",
               show_default=True, callback=finite,
               help="How many of the top K an answer from the index may be expected to "
@@ -162,6 +163,7 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
       pilogo find logo.png
       pilogo find logo.png --digits 1e9 --metric l2 --sheet found.png
       pilogo find logo.png --exact
+      pilogo find *.png --exact
       pilogo find *.svg --top 3 --distinct --format csv
       pilogo bitmap logo.png | pilogo find - --format json
       pilogo find logo.png --digits 1e12 --scheduler tcp://10.0.0.1:8786

@@ -13,6 +13,7 @@ Bounds are as in query/plan.py: the least cost that any digits with a key have.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -60,12 +61,26 @@ class _Grammar(NamedTuple):
     texts: NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class SharedKeys:
+    """Planes and what they are to each table.
+
+    letters, kinds are as in layout.JOB, sums (int64[n_sums, 2]) as in layout.SHARED_JOB; there are
+    n_planes. groups are those of every table.
+    """
+
+    letters: NDArray[np.uint8]
+    kinds: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    n_planes: int
+    groups: list[list[Group]]
+
+
 class SharedPlanner:
     """Plans for many cost tables (int32[84, 10] each) on one instruction set with vectors.
 
-    limits are those they are planned for; letters, kinds are as in layout.JOB, sums
-    (int64[n_sums, 2]) as in layout.SHARED_JOB; there are n_planes, none where the tables have too
-    little in common. O(pixels · sums).
+    limits are those they are planned for. keys is None where the tables have too little in common.
+    O(pixels · sums).
     """
 
     def __init__(
@@ -81,49 +96,60 @@ class SharedPlanner:
             return_inverse=True,
             return_counts=True,
         )
-        self.n_planes = 0
+        self.keys: SharedKeys | None = None
         if not 1 < len(rows) <= _MOST_ROWS:
             return
         row_of = inverse.reshape(costs.shape[:2])
-        best = None
+        least_effort = np.inf
         for share in _EXPLAINED:
-            self._make(rows, row_of, choose_letters(rows, counts, _MOST_LETTERS, share))
-            effort = sum(min(self.plan(t, limit).effort, ALONE) for t, limit in enumerate(limits))
-            if best is None or effort < best[0]:
-                best = effort, dict(vars(self))
-        if best is not None:
-            vars(self).update(best[1])
-
-    def _make(self, rows: NDArray[np.int64], row_of: NDArray[np.intp], chosen: list[int]) -> None:
-        """Letters of the chosen rows, sums of them, and the groups of every table."""
-        lanes = self._isa.lanes
-        models = rows[chosen]
-        levels = scale_levels(models, _MOST_LEVEL)
-        letter_of = use_of(rows, models).argmax(axis=1)
-        grammar = _merge(letter_of[row_of], levels.max(axis=1).tolist())
-        keyed = [key_by_level(rows, one) for one in levels]
-        self._groups = _groups(grammar, keyed, row_of, self._isa)
-        self.letters = look_up_tables(list(levels), self._isa)
-        self.kinds = np.zeros((len(levels), 4), dtype=np.int64)
-        self.kinds[:, 0] = np.arange(len(levels)) * lanes
-        plane = SHARED_ROWS * lanes
-        self.sums = np.array(
-            [(a * plane - grammar.sizes[b] * lanes, b * plane) for a, b in grammar.sums],
-            dtype=np.int64,
-        ).reshape(-1, 2)
-        self.n_planes = len(grammar.sizes)
+            chosen = choose_letters(rows, counts, _MOST_LETTERS, share)
+            keys = _make_keys(rows, row_of, chosen, isa)
+            plans = [self._plan(keys, i, limit) for i, limit in enumerate(limits)]
+            effort = sum(min(plan.effort, ALONE) for plan in plans)
+            if effort < least_effort:
+                least_effort, self.keys = effort, keys
 
     def plan(self, table: int, limit: int) -> Plan:
-        """The plan of one table for the windows within `limit`, which is the lowest or more."""
+        """The plan of one table for the windows within `limit`, which is the lowest or more.
+
+        ValueError where there are no keys.
+        """
+        if self.keys is None:
+            raise ValueError
+        return self._plan(self.keys, table, limit)
+
+    def _plan(self, keys: SharedKeys, table: int, limit: int) -> Plan:
         return assemble(
-            self._groups[table],
+            keys.groups[table],
             limit - self._lowest[table],
             self._isa,
-            letters=self.letters,
-            kinds=self.kinds,
+            letters=keys.letters,
+            kinds=keys.kinds,
             group_size=1,
             keys_effort=0.0,
         )
+
+
+def _make_keys(
+    rows: NDArray[np.int64], row_of: NDArray[np.intp], chosen: list[int], isa: InstructionSet
+) -> SharedKeys:
+    """Letters of the chosen rows of costs, sums of them, and the groups of every table."""
+    plane = SHARED_ROWS * isa.lanes
+    models = rows[chosen]
+    levels = scale_levels(models, _MOST_LEVEL)
+    letter_of = use_of(rows, models).argmax(axis=1)
+    grammar = _merge(letter_of[row_of], levels.max(axis=1).tolist())
+    kinds = np.zeros((len(levels), 4), dtype=np.int64)
+    kinds[:, 0] = np.arange(len(levels)) * isa.lanes
+    sums = [(a * plane - grammar.sizes[b] * isa.lanes, b * plane) for a, b in grammar.sums]
+    keyed = [key_by_level(rows, one) for one in levels]
+    return SharedKeys(
+        letters=look_up_tables(list(levels), isa),
+        kinds=kinds,
+        sums=np.array(sums, dtype=np.int64).reshape(-1, 2),
+        n_planes=len(grammar.sizes),
+        groups=_groups(grammar, keyed, row_of, isa),
+    )
 
 
 def _merge(symbols: NDArray[np.intp], tops: list[int]) -> _Grammar:

@@ -77,8 +77,9 @@ class _Group:
             max(best.limit_from(0), t.law.lowest) for t, best in zip(tables, bests, strict=True)
         ]
         self.planner = SharedPlanner([table.costs for table in tables], limits, kernel.isa)
-        if not self.planner.n_planes:
+        if self.planner.keys is None:
             return
+        self.keys = self.planner.keys
         plans = [self.planner.plan(i, limit) for i, limit in enumerate(limits)]
         fit = [i for i, plan in enumerate(plans) if plan.effort <= ALONE]
         if len(fit) < _LEAST_TOGETHER:
@@ -106,9 +107,9 @@ class _Worker:
 
     def __init__(self, group: _Group) -> None:
         self._group = group
-        planner, kernel = group.planner, group.kernel
+        keys, kernel = group.keys, group.kernel
         lanes = kernel.isa.lanes
-        self._planes = aligned(planner.n_planes, SHARED_ROWS, lanes)
+        self._planes = aligned(keys.n_planes, SHARED_ROWS, lanes)
         capacity = max(_CAPACITY, 2 * SHARED_TILE * lanes)
         self._tasks: dict[int, Task] = {}
         self._planned = {i: group.bests[i].limit_from(0) for i in group.together}
@@ -118,12 +119,12 @@ class _Worker:
             self._tasks[i] = task
         self._job = Job(SHARED_JOB)
         self._job.set(
-            letters=planner.letters.ctypes.data,
-            kinds=planner.kinds.ctypes.data,
-            n_kinds=len(planner.kinds),
+            letters=keys.letters.ctypes.data,
+            kinds=keys.kinds.ctypes.data,
+            n_kinds=len(keys.kinds),
             planes=self._planes.ctypes.data,
-            sums=planner.sums.ctypes.data,
-            n_sums=len(planner.sums),
+            sums=keys.sums.ctypes.data,
+            n_sums=len(keys.sums),
         )
 
     def scan(self, chunk: Chunk) -> None:

@@ -14,7 +14,7 @@ from test_scan import SETS, random_costs, random_digits, run, truth
 import reference
 from indexer.window import WINDOW, count_windows
 from program import Tally
-from query import scan
+from query import chunks, scan
 from query.assembly.layout import STRETCH
 from query.kernels import load_kernel
 
@@ -65,7 +65,7 @@ def test_short_texts_equal_the_plain_loop(
         costs = random_costs(random)
         top = tops(random, count_windows(n))
         name = SETS[int(random.integers(len(SETS)))]
-        monkeypatch.setattr(scan, "_LARGEST_CHUNK", int(random.choice([1, 7, 1 << 23])))
+        monkeypatch.setattr(chunks, "_LARGEST_CHUNK", int(random.choice([1, 7, 1 << 23])))
         monkeypatch.setattr(scan, "_CAPACITY", int(random.choice([600, 1 << 15])))
         with row.case((number, name, n, top)):
             expected = reference.ranking(digits.tobytes().decode(), costs.tolist())[:top]
@@ -90,7 +90,7 @@ def test_texts_of_whole_blocks_equal_the_sums(
         costs = random_costs(random)
         top = int(random.choice([1, 10, 50, 700]))
         monkeypatch.setattr(scan, "_THOROUGH", int(random.choice([0, 10**12])))
-        monkeypatch.setattr(scan, "_LARGEST_CHUNK", int(random.choice([1, 1 << 23])))
+        monkeypatch.setattr(chunks, "_LARGEST_CHUNK", int(random.choice([1, 1 << 23])))
         with row.case((number, name, n, top)):
             expected = truth(digits, costs, top)
             if n < 12_000:

@@ -59,19 +59,19 @@ def scanned(digits, tables, tops, kernel=None, threads=1, **options):
 def bounds_of(planner, plan, windows):
     """What the kernel computes, by the meaning of the fields: sums of bounds of each window."""
     plane_bytes = SHARED_ROWS * LANES
-    n_letters = len(planner.kinds)
+    n_letters = len(planner.keys.kinds)
     sizes = [1] * n_letters
 
     def keys(symbol, pixel):
         if symbol < n_letters:
-            letter = planner.letters[planner.kinds[symbol, 0] // LANES]
+            letter = planner.keys.letters[planner.keys.kinds[symbol, 0] // LANES]
             return letter[windows[:, pixel]].astype(np.int64)
-        back, right = planner.sums[symbol - n_letters].tolist()
+        back, right = planner.keys.sums[symbol - n_letters].tolist()
         b = right // plane_bytes
         a = (back + sizes[b] * LANES) // plane_bytes
         return np.minimum(keys(a, pixel) + keys(b, pixel + sizes[a]), 63)
 
-    for back, right in planner.sums.tolist():
+    for back, right in planner.keys.sums.tolist():
         b = right // plane_bytes
         assert (back + sizes[b] * LANES) % plane_bytes == 0
         sizes.append(sizes[(back + sizes[b] * LANES) // plane_bytes] + sizes[b])
@@ -97,7 +97,7 @@ def test_no_window_within_the_limit_is_bounded_out(metric):
     tables = [table for table in tables if abs(table.costs).max() < 10**6]
     limits = [table.law.closest(10**9, 39) for table in tables]
     planner = SharedPlanner([table.costs for table in tables], limits, SHARING)
-    assert len(tables) / 10 < planner.n_planes <= MAX_SHARED
+    assert len(tables) / 10 < planner.keys.n_planes <= MAX_SHARED
     for i, (table, limit) in enumerate(zip(tables, limits, strict=True)):
         windows = rng.integers(0, 10, (500, 84))
         near = rng.random((500, 84)) < rng.random((500, 1))
@@ -125,7 +125,7 @@ def test_runs_of_one_shade_become_sums():
     tables = [white, black] * 4
     limits = [table.law.closest(10**9, 39) for table in tables]
     planner = SharedPlanner([table.costs for table in tables], limits, SHARING)
-    assert len(planner.kinds) == 2
+    assert len(planner.keys.kinds) == 2
     assert len(planner.plan(0, limits[0]).groups) < 84 / 7
     assert planner.plan(0, limits[0]).effort < 11
 
@@ -133,14 +133,14 @@ def test_runs_of_one_shade_become_sums():
 def test_tables_with_nothing_in_common_have_no_planes():
     rng = np.random.default_rng(3)
     noise = [rng.integers(0, 100, (84, 10)).astype(np.int32) for _ in range(15)]
-    assert SharedPlanner(noise, [100] * 15, SHARING).n_planes == 0
+    assert SharedPlanner(noise, [100] * 15, SHARING).keys is None
     flat = [np.zeros((84, 10), np.int32)] * 9
-    assert SharedPlanner(flat, [0] * 9, SHARING).n_planes == 0
+    assert SharedPlanner(flat, [0] * 9, SHARING).keys is None
 
 
 @needs_sharing
 def test_the_windows_that_survive_are_those_the_plans_bound_within():
-    """With costs of nothing every survivor is stored: so all sums of bounds are seen to be right."""
+    """With costs of nothing every survivor is stored: so all sums of bounds are seen."""
     digits = random_digits(np.random.default_rng(15), LANES * STRETCH + 20_000)
     n = len(digits) - 83
     windows = np.lib.stride_tricks.sliding_window_view(digits - 48, 84)
