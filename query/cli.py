@@ -58,6 +58,9 @@ if TYPE_CHECKING:
     from query.metrics import CostTable
     from query.terminal import Style
 
+    # The name of a logo, its bitmap and what its pixels cost.
+    Question = tuple[str, NDArray[np.uint8], CostTable]
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 Made = TypeVar("Made")
 
@@ -65,8 +68,6 @@ Made = TypeVar("Made")
 _DEFAULT_INDEX_SECONDS = 4
 # Every page is mapped at once where so many logos are asked for, or a stream.
 _MANY_LOGOS = 50
-# Logos named together that are scanned together: their answers come at once.
-_SCANNED_TOGETHER = 128
 # A line on standard input longer than this is no bitmap.
 _LONGEST_LINE = 4096
 
@@ -179,19 +180,21 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
         threading.Thread(target=_bring_in, args=(finder,), daemon=True).start()
     failed = uncovered = False
 
-    def bitmaps() -> "Iterator[tuple[str, NDArray[np.uint8]]]":
+    def questions() -> "Iterator[Question]":
         nonlocal failed
         for name, read in _each_logo(logos, picture):
             try:
-                yield name, read()
+                bitmap = read()
             except LogoError as error:
                 complain(str(error))
                 failed = True
+            else:
+                yield name, bitmap, make_table(bitmap)
 
     exact = options["exact"] or not finder.has_index
     together = exact and len(logos) > 1 and "-" not in logos and not options["distinct"]
     find = _find_together if together else _find_each
-    for number, answer in enumerate(find(finder, bitmaps(), make_table, options), 1):
+    for number, answer in enumerate(find(finder, questions(), options), 1):
         uncovered = uncovered or bool(answer.uncovered)
         _print_answer(answer, options["format_"], first=number == 1)
         if sheet is not None:
@@ -204,17 +207,14 @@ def find(logos: tuple[str, ...], **options: Any) -> None:
 
 
 def _find_each(
-    finder: "Finder",
-    bitmaps: "Iterator[tuple[str, NDArray[np.uint8]]]",
-    make_table: "Callable[[NDArray[np.uint8]], CostTable]",
-    options: dict[str, Any],
+    finder: "Finder", questions: "Iterator[Question]", options: dict[str, Any]
 ) -> Iterator["Answer"]:
-    """An answer to each bitmap, before the next is read."""
-    for name, bitmap in bitmaps:
+    """An answer to each question, before the next is read."""
+    for name, bitmap, costs in questions:
         with draw_progress(options["progress"]) as report:
             answer = finder.find(
                 bitmap,
-                costs=make_table(bitmap),
+                costs=costs,
                 top=options["top"],
                 distinct=options["distinct"],
                 exact=options["exact"],
@@ -226,19 +226,19 @@ def _find_each(
 
 
 def _find_together(
-    finder: "Finder",
-    bitmaps: "Iterator[tuple[str, NDArray[np.uint8]]]",
-    make_table: "Callable[[NDArray[np.uint8]], CostTable]",
-    options: dict[str, Any],
+    finder: "Finder", questions: "Iterator[Question]", options: dict[str, Any]
 ) -> Iterator["Answer"]:
-    """The same by scans that compare every window with many bitmaps."""
-    while some := list(islice(bitmaps, _SCANNED_TOGETHER)):
+    """The same by scans that compare every window with many bitmaps; their answers come at once."""
+    from query.together import MOST_TOGETHER  # noqa: PLC0415
+
+    while some := list(islice(questions, MOST_TOGETHER)):
+        names, bitmaps, costs = zip(*some, strict=True)
         with draw_progress(options["progress"]) as report:
             answers = finder.find_together(
-                [bitmap for _, bitmap in some],
-                costs=[make_table(bitmap) for _, bitmap in some],
+                bitmaps,
+                costs=costs,
                 top=options["top"],
-                logos=[name for name, _ in some],
+                logos=names,
                 progress=report,
             )
         yield from answers

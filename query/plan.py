@@ -25,11 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.window import SHADES
-from query.assembly.layout import (
-    MAX_KINDS,
-    PLANE_ROWS,
-    InstructionSet,
-)
+from query.assembly.layout import MAX_KINDS, PLANE_ROWS, InstructionSet
 
 # Efforts in look-ups of one vector (0.2 ns on a Zen 5 core); benchmarks/kernels.py measures them.
 # They steer the choice of a plan, never an answer.
@@ -41,6 +37,8 @@ _SCORE = 270.0
 
 # Sums of bounds saturate at one more.
 LARGEST_SUM = 254
+# The cost of a level that no digit has: such a key never occurs.
+_UNREACHED = 1 << 40
 # Letters, and kinds tried for the plan.
 _LETTERS = 6
 _CANDIDATE_KINDS = 12
@@ -332,14 +330,10 @@ def _group(
 def key_by_level(rows: NDArray[np.int64], levels: NDArray[np.uint8]) -> Keyed:
     """Least cost of each pixel by the level of its digit, for one letter."""
     n_levels = int(levels.max()) + 1
-    bounds = np.full((len(rows), n_levels), UNREACHED)
+    bounds = np.full((len(rows), n_levels), _UNREACHED)
     for digit, level in enumerate(levels):
         bounds[:, level] = np.minimum(bounds[:, level], rows[:, digit])
     return Keyed(bounds, np.bincount(levels, minlength=n_levels) / SHADES)
-
-
-# The cost of a level that no digit has: such a key never occurs.
-UNREACHED = 1 << 40
 
 
 def join_keys(left: Keyed, right: Keyed, *, halve: bool = False, most: int = 255) -> Keyed:

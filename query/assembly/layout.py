@@ -125,7 +125,7 @@ SHARED_JOB = JobFields(
         "letters",  # uint8[n_letters, lanes], 64-byte aligned: levels by digit
         "kinds",  # int64[n_kinds, 4]: byte offsets into letters; the first of each counts
         "n_kinds",
-        "planes",  # uint8[n_kinds + n_sums, PLANE_ROWS, lanes], 64-byte aligned: work space
+        "planes",  # uint8[n_kinds + n_sums, SHARED_ROWS, lanes], 64-byte aligned: work space
         "sums",  # int64[n_sums, 2]: byte offsets of what is added; see planes.add_planes
         "n_sums",
         "questions",  # int64[n_questions]: addresses of JOBs with the same planes
