@@ -28,6 +28,7 @@ from indexer.cells import (
     GROUPS,
     LARGEST_BITS,
     SMALLEST_BITS,
+    SUBCODE_BITS,
     SUBCODE_DIRECTIONS,
     SUBCODES,
     Coder,
@@ -59,7 +60,8 @@ class Recipe:
     power is that of its eigenvalue which scales a direction (0: all weigh the same); prior the
     share of smooth pictures among those to learn from; answers_in_cells and answers_in_codes the
     shares of simulated answers among the points of centroids and of codewords, the rest being
-    random windows; rounds those of k-means (0: the centres are random points).
+    random windows; rounds those of k-means (0: the centres are random points); code_bits how many
+    of a code's 48 bits are used, dealt out to the subcodes.
     benchmarks/ablation.py shows what each is worth.
     """
 
@@ -68,6 +70,7 @@ class Recipe:
     answers_in_cells: float = 0.5
     answers_in_codes: float = 0.8
     rounds: int = 12
+    code_bits: int = SUBCODES * SUBCODE_BITS
 
 
 DECIDED = Recipe()
@@ -205,7 +208,7 @@ def learn_coder(
         points = _mix(answers, noise, recipe.answers_in_cells)
         centroids = _learn_centroids(points, bits, recipe.rounds, tally)
         others = _mix(answers, noise, recipe.answers_in_codes)
-        codewords = _learn_codewords(_residual(others, centroids), recipe.rounds, tally)
+        codewords = _learn_codewords(_residual(others, centroids), recipe, tally)
     return Coder(projection, centroids, codewords)
 
 
@@ -232,11 +235,18 @@ def _residual(points: NDArray[np.int8], centroids: NDArray[np.int8]) -> NDArray[
     return residual
 
 
-def _learn_codewords(residual: NDArray[np.int8], rounds: int, tally: Tally) -> NDArray[np.int8]:
-    """Codewords int8[12, 16, 4] of residuals int8[k, 48]."""
+def _learn_codewords(residual: NDArray[np.int8], recipe: Recipe, tally: Tally) -> NDArray[np.int8]:
+    """Codewords int8[12, 16, 4] of residuals int8[k, 48].
+
+    Where a subcode has fewer bits, its first codeword is repeated: of equal ones it is the first
+    that is nearest.
+    """
     codewords = np.empty((SUBCODES, CODEWORDS, SUBCODE_DIRECTIONS), dtype=np.int8)
+    bits = np.diff(np.arange(SUBCODES + 1) * recipe.code_bits // SUBCODES)
     for number, part in enumerate(np.split(residual, SUBCODES, axis=1)):
-        codewords[number] = learn_centres(part, CODEWORDS, rounds, SEED)
+        learned = learn_centres(part, 1 << int(bits[number]), recipe.rounds, SEED)
+        codewords[number] = learned[0]
+        codewords[number, : len(learned)] = learned
         tally.add(1)
     return codewords
 

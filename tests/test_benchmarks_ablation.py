@@ -13,7 +13,7 @@ from indexer.compute import compute_digits
 from indexer.corpus import held_out_logos
 from indexer.digits import find_store
 from indexer.faiss_files import learn_centres
-from indexer.learning import leading_directions, learn_coder
+from indexer.learning import Recipe, leading_directions, learn_coder
 from indexer.projection import FEATURES, VARIANCES
 from indexer.window import WINDOW, count_windows
 from measuring.index_questions import (
@@ -251,3 +251,14 @@ def test_made_up_lists_of_ten_do_not_share_a_page():
     digits = np.full(1000, ord("7"), dtype=np.uint8)
     lists = make_lists(digits, 2, 10)
     assert len(set(lists.directory[:, 2] // 4096)) == 16
+
+
+def test_a_shorter_code_is_cells_as_they_are_and_subcodes_of_fewer_codewords():
+    full, short = (learn_coder(N, recipe=Recipe(code_bits=bits)) for bits in (48, 32))
+    assert np.array_equal(full.centroids, short.centroids)
+    assert [len(np.unique(words, axis=0)) for words in full.codewords] == [16] * 12
+    assert [len(np.unique(words, axis=0)) for words in short.codewords] == [4, 8, 8] * 4
+    directions = np.random.default_rng(1).integers(-60, 60, (2000, 48), dtype=np.int8)
+    codes = short.quantise(directions)[1]
+    largest = [int((codes >> np.uint64(4 * k) & np.uint64(15)).max()) for k in range(12)]
+    assert largest == [3, 7, 7] * 4

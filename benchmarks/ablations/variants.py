@@ -91,6 +91,7 @@ VARIANTS = (
     ),
     _variant("no_scaling", "directions all weigh the same", Recipe(power=0)),
     _variant("half_power", "directions scaled by the power 1/2", Recipe(power=0.5)),
+    _variant("short_codes", "codes of 4 bytes", Recipe(code_bits=32)),
     _variant("no_prior", "no smooth pictures", Recipe(prior=0)),
     Variant("lines", "lines alone, no parabolas", _by_lines),
     Variant("data_pca", "directions of the windows' own PCA", _by_windows),
