@@ -43,32 +43,20 @@ __all__ = ["assembly", "shared_assembly"]
 _SCAN_PLAIN = "define void @scan(ptr %job) {\ncall void @plain(ptr %job)\nret void\n}\n"
 
 
-# Whether a job's table of finds may have no room for `more` rows.
-_FULL = (
-    "define internal i1 @full(ptr %job, i64 %more) {\n"
-    + JOB.read("count", "capacity")
-    + """%needed = add i64 %count, %more
-%full = icmp sgt i64 %needed, %capacity
-ret i1 %full
-}
-"""
-)
-
-
 def assembly(isa: InstructionSet) -> str:
     """The routine as LLVM IR."""
     if isa is PLAIN:
         return SCORE + PLAIN_LOOP + _SCAN_PLAIN
     parts = [_declarations(isa), SCORE, PLAIN_LOOP, make_keys(isa, RING)]
     parts += [finish(isa, RING), step(isa, RING)]
-    return "".join([*parts, _FULL, _scan(isa)])
+    return "".join([*parts, _scan(isa)])
 
 
 def shared_assembly(isa: InstructionSet) -> str:
     """The routine for many tables as LLVM IR; isa has vectors."""
     parts = [_declarations(isa), SCORE, make_keys(isa, SHARED_RING)]
     parts += [add_planes(isa, SHARED_RING), finish(isa, SHARED_RING), step(isa, SHARED_RING)]
-    return "".join([*parts, _FULL, _scan_together(isa)])
+    return "".join([*parts, _HAS_ROOM, _scan_together(isa)])
 
 
 def _declarations(isa: InstructionSet) -> str:
@@ -88,11 +76,14 @@ def _scan(isa: InstructionSet) -> str:
     keys = """call void @keys(ptr %t.digits, ptr %letters, ptr %kinds, i64 %n_kinds,
   i64 %group_size, ptr %t.planes, i1 %t.first, ptr %carry)
 """
-    full = f"%full = call i1 @full(ptr %job, i64 {STEP * isa.lanes})\n"
+    # what @full says, in line: with a call in its loop a scan takes a tenth longer
+    full = JOB.read("count")
+    full += f"%needed = add i64 %count, {STEP * isa.lanes}\n"
+    full += "%full = icmp sgt i64 %needed, %capacity\n"
     walk = _Walk(isa, JOB, STEP, RING, keys, full, _steps("%job", isa, STEP, RING))
     return (
         "define void @scan(ptr %job) {\n"
-        + JOB.read("letters", "kinds", "n_kinds", "group_size")
+        + JOB.read("letters", "kinds", "n_kinds", "group_size", "capacity")
         + walk.blocks()
         + "call void @plain(ptr %job)\nret void\n}\n"
     )
@@ -112,6 +103,18 @@ def _steps(job: str, isa: InstructionSet, tile: int, ring: int) -> str:
 %first = add i64 %begin, %at.p
 call void @step(ptr {job}, i64 %here, i64 %first, i64 %position.now)""",
     )
+
+
+# Whether a question's table of finds has room for what one step can find.
+_HAS_ROOM = (
+    "define internal i1 @full(ptr %job, i64 %more) {\n"
+    + JOB.read("count", "capacity")
+    + """%needed = add i64 %count, %more
+%full = icmp sgt i64 %needed, %capacity
+ret i1 %full
+}
+"""
+)
 
 
 def _scan_together(isa: InstructionSet) -> str:
